@@ -1,0 +1,56 @@
+# The table of contents of working on regimed. `make demo` and `make test` set up all they need.
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := market regime decisions exchanges store notifications daemon
+
+.PHONY: setup demo test check lint types contracts coverage campaign bench format lock clean
+
+setup: .venv/ready
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "regimed needs Python 3.11 or newer, found " + sys.version.split()[0])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup  ## the whole system on a simulated market: http://127.0.0.1:8080/health, Ctrl-C ends it
+	$(BIN)/regimed demo $(ARGS)
+
+test: setup  ## the suite, under 10 minutes
+	$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "not check" $(ARGS)
+
+check: setup lint types contracts coverage  ## what CI runs: all of the above, real servers, more kills
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/yamllint --strict deploy config
+	@! grep -nE '://' requirements/*.txt || { echo 'a requirements file names an address'; exit 1; }
+
+types:
+	$(BIN)/mypy
+
+contracts:
+	$(BIN)/lint-imports
+
+coverage:
+	REGIMED_KILLS=$${REGIMED_KILLS:-60} $(BIN)/python -m pytest -q -n 2 --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+
+campaign: setup  ## kill -9 at 200 random moments, the model check after each; SEED=1 KILLS=200
+	REGIMED_KILLS=$${KILLS:-200} REGIMED_SEED=$${SEED:-1} $(BIN)/python -m pytest -q tests/cycle/test_kills.py
+
+bench: setup  ## ratios against a named peer or limit, in one run
+	$(BIN)/python -m bench $(ARGS)
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: setup  ## resolve the hashed requirements anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra data pyproject.toml -o requirements/runtime.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra data --extra dev pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .coverage* mutants

@@ -1,0 +1,1 @@
+"""What should be done, how sure, and why: the pure spine of every hour."""

@@ -1,0 +1,19 @@
+"""Fixtures that every floor's tests may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_BESIDE = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def recorded_data() -> Path:
+    """Return the folder of recorded candles; skips where it is absent (it never enters the repository)."""
+    folder = Path(os.environ.get("REGIMED_DATA", _BESIDE))
+    if not (folder / "MANIFEST.json").is_file():
+        pytest.skip(f"recorded candles are absent ({folder}); set REGIMED_DATA to their folder")
+    return folder
