@@ -1,0 +1,1 @@
+"""Telling the operator: what happened, why, how sure, what to do. At least once, and never silently lost."""

@@ -1,0 +1,110 @@
+"""The words of every notice: facts of two hours in, notices out. Pure, so a restart finds the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from market.hours import Hour
+from notifications.notice import Level, Notice
+
+_CALM = {"RANGE_OK": 0, "RANGE_WEAK": 1, "TRANSITION": 2, "TREND": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class HourFacts:
+    """What a notice needs to know of one judged hour; prices in quote, probability in [0, 1]."""
+
+    key: str
+    hour: Hour
+    outcome: str
+    reason: str | None
+    verdict: str | None
+    hold_probability: float | None
+    price: float | None
+    lower: float | None
+    upper: float | None
+
+
+def hour_notices(
+    before: HourFacts | None, now: HourFacts, *, caught_up: Sequence[HourFacts] = (), recorded: bool = True
+) -> list[Notice]:
+    """Return what the operator should hear about `now`, given what was told last.
+
+    A verdict that stays is silence. Hours that were caught up are folded into one notice: only the newest
+    state is told, with what happened meanwhile.
+    """
+    notices = []
+    if now.verdict is None:
+        if before is None or before.verdict is not None:
+            notices.append(_blind(now))
+    elif before is None:
+        notices.append(_first(now))
+    elif before.verdict is None:
+        notices.append(_seeing_again(before, now))
+    elif before.verdict != now.verdict:
+        notices.append(_changed(before, now, caught_up))
+    return notices if recorded else [_unrecorded(notice) for notice in notices]
+
+
+def _notice(now: HourFacts, kind: str, level: Level, title: str, body: str) -> Notice:
+    return Notice(f"{now.key}/{now.hour}/{kind}", now.key, level, title, body, now.hour.closes_at)
+
+
+def _state(now: HourFacts) -> str:
+    sure = "" if now.hold_probability is None else f"The range holds 24 h with p {now.hold_probability:.2f}. "
+    bounds = "" if now.lower is None else f"Price {now.price:g} in [{now.lower:g}, {now.upper:g}]. "
+    return f"{sure}{bounds}".rstrip()
+
+
+def _first(now: HourFacts) -> Notice:
+    return _notice(now, "verdict", Level.QUIET, f"{now.key}: watching, {now.verdict}", _state(now))
+
+
+def _changed(before: HourFacts, now: HourFacts, caught_up: Sequence[HourFacts]) -> Notice:
+    assert before.verdict is not None and now.verdict is not None
+    calmer = _CALM[now.verdict] < _CALM[before.verdict]
+    level = Level.QUIET if calmer else Level.NORMAL
+    advice = (
+        "A grid may be worth looking at; gates and edge decide."
+        if now.verdict in ("RANGE_OK", "RANGE_WEAK")
+        else "Open no new grid; look at the running one and at its stop."
+    )
+    meanwhile = ""
+    if caught_up:
+        path = [before.verdict]
+        for facts in [*caught_up, now]:
+            if facts.verdict and facts.verdict != path[-1]:
+                path.append(facts.verdict)
+        meanwhile = f"Caught up {len(caught_up)} h: {' > '.join(path)}. "
+    body = f"{meanwhile}{_state(now)} {advice}".strip()
+    return _notice(now, "verdict", level, f"{now.key}: {before.verdict} to {now.verdict}", body)
+
+
+def _blind(now: HourFacts) -> Notice:
+    body = f"{now.reason}. Advice is withheld for this market until an hour can be judged again."
+    return _notice(now, "blind", Level.NORMAL, f"{now.key}: hour {now.hour} could not be judged", body)
+
+
+def _seeing_again(before: HourFacts, now: HourFacts) -> Notice:
+    title = f"{now.key}: judged again, {now.verdict}"
+    return _notice(now, "seeing", Level.QUIET, title, f"Last unjudged hour: {before.hour}. {_state(now)}")
+
+
+def _unrecorded(notice: Notice) -> Notice:
+    body = f"NOT RECORDED: the commit failed and is tried again; see /health. {notice.body}"
+    return Notice(notice.dedupe, notice.market, notice.level, notice.title, body[:1024], notice.at)
+
+
+def stale_notice(key: str, newest: Hour | None, hour: Hour, why: str) -> Notice:
+    """Return the notice that a market has had no judged hour for too long; once for each newest hour."""
+    since = f"since hour {newest}" if newest else "since the start"
+    return Notice(
+        f"{key}/{newest}/stale",
+        key,
+        Level.HIGH,
+        f"{key}: no fresh hour {since}",
+        f"{why or 'the reason is not known'}. Advice is withheld; look at the exchange and at /health."
+        " Hours are owed, not lost: they are caught up, oldest first.",
+        hour.closes_at,
+    )

@@ -1,0 +1,87 @@
+from dataclasses import replace
+
+import pytest
+
+from market.hours import Hour
+from notifications.messages import HourFacts, hour_notices, stale_notice
+from notifications.notice import Level
+
+HOUR = Hour.parse("2026-02-02T14")
+OK = HourFacts("ETH-USDT", HOUR, "analysed", None, "RANGE_OK", 0.81, 2500.0, 2400.0, 2600.0)
+BLIND = HourFacts(
+    "ETH-USDT", HOUR, "insufficient", "12 of 60 minutes are missing", None, None, None, None, None
+)
+
+
+def test_a_quiet_week_is_silent():
+    """A verdict that stays is not news."""
+    for verdict in ("RANGE_OK", "RANGE_WEAK", "TRANSITION", "TREND"):
+        facts = replace(OK, verdict=verdict)
+        assert hour_notices(facts, replace(facts, hour=HOUR.plus(1))) == []
+    assert hour_notices(BLIND, replace(BLIND, hour=HOUR.plus(1))) == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "level", "advice"),
+    [
+        ("RANGE_WEAK", Level.NORMAL, "worth looking"),
+        ("TRANSITION", Level.NORMAL, "Open no new grid"),
+        ("TREND", Level.NORMAL, "Open no new grid"),
+    ],
+)
+def test_a_change_says_what_why_how_sure_and_what_to_do(verdict, level, advice):
+    """Every message carries all four."""
+    (notice,) = hour_notices(OK, replace(OK, hour=HOUR.plus(1), verdict=verdict, hold_probability=0.31))
+    assert notice.level is level
+    assert notice.title == f"ETH-USDT: RANGE_OK to {verdict}"
+    assert "p 0.31" in notice.body
+    assert "[2400, 2600]" in notice.body
+    assert advice in notice.body
+
+
+def test_calm_again_is_told_quietly():
+    """Good news does not ring."""
+    (notice,) = hour_notices(replace(OK, verdict="TREND"), OK)
+    assert notice.level is Level.QUIET
+
+
+def test_an_hour_that_cannot_be_judged_is_told_once_and_its_end_too():
+    """No data is news: advice is withheld, and says so."""
+    (blind,) = hour_notices(OK, BLIND)
+    assert "12 of 60 minutes are missing" in blind.body
+    assert "withheld" in blind.body
+    (again,) = hour_notices(BLIND, replace(OK, hour=HOUR.plus(3)))
+    assert again.title == "ETH-USDT: judged again, RANGE_OK"
+    assert hour_notices(None, BLIND)[0].dedupe == blind.dedupe
+
+
+def test_hours_caught_up_are_folded_into_one_notice():
+    """During catch-up only the newest state is told, with what happened meanwhile."""
+    missed = [
+        replace(OK, hour=HOUR.plus(i), verdict=v) for i, v in enumerate(["RANGE_OK", "TRANSITION", None], 1)
+    ]
+    (notice,) = hour_notices(OK, replace(OK, hour=HOUR.plus(4), verdict="TREND"), caught_up=missed)
+    assert "Caught up 3 h: RANGE_OK > TRANSITION > TREND" in notice.body
+
+
+def test_the_first_judged_hour_is_told_quietly():
+    """The operator hears that a market is watched, once."""
+    (notice,) = hour_notices(None, OK)
+    assert notice.level is Level.QUIET
+    assert "watching" in notice.title
+
+
+def test_an_unrecorded_hour_is_told_anyway_and_says_so():
+    """A failed commit must not silence an exit."""
+    (notice,) = hour_notices(OK, replace(OK, verdict="TREND"), recorded=False)
+    assert notice.body.startswith("NOT RECORDED")
+
+
+def test_a_stale_market_is_told_once_for_each_newest_hour():
+    """The words change with the newest hour only, so that an outage is one notice."""
+    one = stale_notice("ETH-USDT", HOUR, HOUR.plus(2), "kucoin: circuit open")
+    two = stale_notice("ETH-USDT", HOUR, HOUR.plus(3), "kucoin: circuit open")
+    assert one.dedupe == two.dedupe
+    assert one.level is Level.HIGH
+    assert "owed, not lost" in one.body
+    assert "since the start" in stale_notice("ETH-USDT", None, HOUR, "").title
