@@ -1,0 +1,1 @@
+"""A KuCoin-compatible REST server over recorded or simulated candles, with scriptable misbehaviour."""
