@@ -1,0 +1,261 @@
+"""The regime engine: a window in, an analysis out. Pure; what it remembers only saves time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from market.candles import Bars, no_bars
+from market.hours import Timeframe, instant_iso, instant_of_ts
+from market.window import MarketWindow
+from regime.analysis import Confidence, Insufficient, MetricReading, PriceRange, RegimeAnalysis, Verdict
+from regime.anchors import anchor_ts
+from regime.classifier import Signals, class_4h, distances, vetoed
+from regime.confidence import classic_confidence, evidence_confidence
+from regime.config import METRICS, RegimeConfig
+from regime.diagnostics import diagnose, early_warning
+from regime.folds import HourFold, MetricFold, PriceFold
+from regime.memory import Memory, Name, folded
+from regime.precision import known
+from regime.ranges import Rows, range_at
+from regime.readings import read_metrics
+from regime.scores import p_transition
+from regime.verdicts import MODELS, VerdictFold, fold_verdicts
+
+_READ = (Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.H4)
+_CONTEXT = (Timeframe.M5, Timeframe.M15)
+
+
+class RegimeEngine:
+    """Judges windows by one configuration.
+
+    Args:
+        config: Every number.
+        remembered: Market-months whose folds are kept, about 1.5 MB each with all timeframes. An hour that
+            follows a remembered one costs one row; any other is folded from its anchor, with the same bits.
+    """
+
+    def __init__(self, config: RegimeConfig, *, remembered: int = 128) -> None:
+        self.config = config
+        self._hours: Memory[HourFold] = Memory(remembered)
+        self._four_hours: Memory[MetricFold] = Memory(remembered)
+        self._context: Memory[PriceFold] = Memory(len(_CONTEXT) * remembered)
+        self._verdicts: Memory[VerdictFold] = Memory(remembered)
+
+    def timeframes(self) -> Mapping[Timeframe, int]:
+        """Return the timeframes that `analyze` reads, and the span wanted of each, days."""
+        return {timeframe: self.config.history.days(timeframe) for timeframe in _READ}
+
+    def analyze(self, window: MarketWindow) -> RegimeAnalysis | Insufficient:
+        """Judge the window's hour.
+
+        Args:
+            window: Closed bars; 1h and 4h decide, 5m and 15m are context where they are there.
+
+        Returns:
+            The analysis, or what is missing. Equal windows give equal answers, whatever was asked before.
+        """
+        hours, four_hours = _bars(window, Timeframe.H1), _bars(window, Timeframe.H4)
+        if reason := self._too_short(window, hours, four_hours):
+            return Insufficient(reason)
+        hours, name = self._since_anchor(window, hours)
+        four_hours, name_4h = self._since_anchor(window, four_hours)
+        fold = folded(self._hours, name, HourFold.start(window.price_scale), hours, self.config)
+        fold_4h = folded(
+            self._four_hours,
+            name_4h,
+            MetricFold.start(Timeframe.H4, window.price_scale),
+            four_hours,
+            self.config,
+        )
+        row = len(hours) - 1
+        readings = read_metrics(fold.metrics, row, self.config.metrics)
+        if reason := self._not_judgeable(fold, row, readings):
+            return Insufficient(reason)
+        four_hour_rows = _last_closed(four_hours, hours)
+        verdicts = self._judged(name + name_4h, fold, fold_4h, four_hour_rows)
+        return self._analysis(window, fold, fold_4h, row, int(four_hour_rows[-1]), readings, verdicts)
+
+    def analyze_many(self, windows: Sequence[MarketWindow]) -> list[RegimeAnalysis | Insufficient]:
+        """Judge many windows, in any order; the answers stand in the order of the windows.
+
+        The newest hour of a month folds the bars of all the others, so it goes first.
+        """
+        order = sorted(range(len(windows)), key=lambda at: (windows[at].key, -windows[at].hour.index))
+        found = {at: self.analyze(windows[at]) for at in order}
+        return [found[at] for at in range(len(windows))]
+
+    def _too_short(self, window: MarketWindow, hours: Bars, four_hours: Bars) -> str | None:
+        history = self.config.history
+        problems = [
+            f"{len(bars)} closed {bars.timeframe.value} bars are known, {needed} are needed"
+            for bars, needed in (
+                (hours, history.minimum_hours),
+                (four_hours, history.minimum_four_hours),
+            )
+            if len(bars) < needed
+        ]
+        if not problems and hours.ts[-1] != window.hour.open_ts:
+            newest = instant_iso(instant_of_ts(int(hours.ts[-1])))
+            problems.append(f"the 1h bar of {window.hour} is missing, the newest is {newest}")
+        return "; ".join(problems) or None
+
+    def _since_anchor(self, window: MarketWindow, bars: Bars) -> tuple[Bars, Name]:
+        timeframe = bars.timeframe
+        first_ts = window.first_ts.get(timeframe, int(bars.ts[0]))
+        anchor = anchor_ts(timeframe, window.hour, bars.ts, first_ts, self.config.history)
+        start = int(np.searchsorted(bars.ts, anchor))
+        return bars.rows(start, len(bars)), (window.key, timeframe.value, anchor, window.price_scale)
+
+    def _not_judgeable(self, fold: HourFold, row: int, readings: Mapping[str, MetricReading]) -> str | None:
+        if math.isnan(fold.metrics.trendiness[row]):
+            missing = [
+                f"{name} ({reading.reason})" for name, reading in readings.items() if reading.score is None
+            ]
+            return (
+                f"{len(METRICS) - len(missing)} of {len(METRICS)} metrics could be computed, at least"
+                f" {self.config.metrics.minimum_available} are needed; missing: {', '.join(missing)}"
+            )
+        if math.isnan(fold.hold_probability[row]):
+            needed = max(self.config.range.lookbacks)
+            return (
+                f"no range can be drawn: {row + 1} 1h bars since the anchor, {needed} and an ATR above 0 are"
+                " needed"
+            )
+        return None
+
+    def _judged(
+        self,
+        name: Name,
+        fold: HourFold,
+        fold_4h: MetricFold,
+        four_hour_rows: Rows,
+    ) -> VerdictFold:
+        count = four_hour_rows.shape[0]
+        trendiness_4h = np.where(
+            four_hour_rows >= 0, fold_4h.trendiness[np.maximum(four_hour_rows, 0)], np.nan
+        )
+        signals = np.stack(
+            (
+                fold.hold_probability[:count],
+                fold.metrics.trendiness[:count],
+                trendiness_4h,
+                fold.metrics.values[METRICS.index("half_life"), :count],
+                fold.ranges.valid[:count].astype(np.float64),
+                fold.inside[:count],
+                fold.outside[:count],
+            )
+        )
+        before = self._verdicts.recall(name)
+        verdicts = fold_verdicts(signals, self.config, before)
+        if verdicts is not before:
+            self._verdicts.keep(name, verdicts)
+        return verdicts
+
+    def _analysis(
+        self,
+        window: MarketWindow,
+        fold: HourFold,
+        fold_4h: MetricFold,
+        row: int,
+        row_4h: int,
+        readings: Mapping[str, MetricReading],
+        verdicts: VerdictFold,
+    ) -> RegimeAnalysis:
+        config, model = self.config, self.config.score_model
+        prices = fold.metrics.prices
+        close, atr = prices.quote(prices.bars.close[: row + 1]), float(prices.atr[row])
+        found = range_at(fold.ranges, row, close, atr, prices.price_scale, config.range)
+        signals = verdicts.signals_at(row)
+        told: dict[str, Verdict] = {}
+        for each in MODELS:
+            verdict = verdicts.tracks[each].verdict_at(row)
+            assert verdict is not None, "an hour with p and T has a verdict"
+            told[each] = verdict
+        track = verdicts.tracks[model]
+        _, vetoes = vetoed(model, track.present_at(row), signals, config)
+        return RegimeAnalysis(
+            verdict=told[model],
+            score_model=model,
+            hold_probability=signals.hold_probability,
+            barrier_probability=float(fold.barrier_probability[row]),
+            trendiness=signals.trendiness,
+            trendiness_4h=known(signals.trendiness_4h),
+            verdict_4h=class_4h(signals.trendiness_4h, config.classic),
+            p_transition=p_transition(signals.trendiness, config.classic),
+            evidence_verdict=told["evidence"],
+            classic_verdict=told["classic"],
+            metrics=readings,
+            vetoes=vetoes,
+            distances=distances(model, signals, config),
+            range=found,
+            price=float(close[-1]),
+            atr=atr,
+            hourly_sigma=float(fold.sigma[row]),
+            flips_168=track.flips(row),
+            dwell_h=track.dwell(row),
+            confidence=self._confidence(
+                window, told[model], signals, readings, found, float(close[-1]), track.dwell(row)
+            ),
+            diagnostics=diagnose(fold.metrics, fold_4h, row, row_4h, config.metrics)
+            | {"bars_across": float(track.across[row])},
+            early_warning=self._early_warning(window),
+        )
+
+    def _confidence(
+        self,
+        window: MarketWindow,
+        verdict: Verdict,
+        signals: Signals,
+        readings: Mapping[str, MetricReading],
+        found: PriceRange,
+        price: float,
+        dwell_h: int,
+    ) -> Confidence:
+        available = sum(reading.weight for reading in readings.values())
+        if self.config.score_model == "evidence":
+            return evidence_confidence(
+                verdict,
+                signals.hold_probability,
+                available,
+                window.quality,
+                dwell_h,
+                found,
+                self.config.confidence,
+            )
+        return classic_confidence(
+            signals.trendiness,
+            verdict,
+            class_4h(signals.trendiness_4h, self.config.classic),
+            {name: reading.score for name, reading in readings.items() if reading.score is not None},
+            available,
+            window.quality,
+            dwell_h,
+            price,
+            found,
+            self.config,
+        )
+
+    def _early_warning(self, window: MarketWindow) -> dict[str, dict[str, float | None]]:
+        """Return what finer timeframes say at the end of the hour; nothing where their bars end before it."""
+        found = {}
+        for timeframe in _CONTEXT:
+            bars, fold = _bars(window, timeframe), None
+            if len(bars) and bars.ts[-1] >= window.hour.open_ts:
+                bars, name = self._since_anchor(window, bars)
+                empty = PriceFold.start(timeframe, window.price_scale)
+                fold = folded(self._context, name, empty, bars, self.config)
+            found[timeframe.value] = early_warning(fold, len(bars) - 1, self.config.metrics)
+        return found
+
+
+def _bars(window: MarketWindow, timeframe: Timeframe) -> Bars:
+    return window.bars.get(timeframe) or no_bars(timeframe)
+
+
+def _last_closed(four_hours: Bars, hours: Bars) -> Rows:
+    """Return for each 1h bar the row of the last known 4h bar closed by its close, -1 for none."""
+    closes = four_hours.ts + Timeframe.H4.seconds
+    return np.searchsorted(closes, hours.ts + Timeframe.H1.seconds, side="right") - 1

@@ -1,0 +1,236 @@
+"""The six metrics against the field's own libraries and against closed forms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import talib
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import linregress
+from statsmodels.regression.linear_model import OLS
+from statsmodels.tools import add_constant
+from statsmodels.tsa.stattools import acf, adfuller
+
+from market.errors import MetricUndefined
+from regime.columns import log_ratios, means, medians, sums, windows_ending
+from regime.diagnostics import atr_ratio, variance_ratio, z_score
+from regime.metrics.adx import adx, directional_averages, directional_indicators
+from regime.metrics.atr import average_true_range, average_true_ranges
+from regime.metrics.autocorrelation import autocorrelation, autocorrelations
+from regime.metrics.bandwidth import bandwidth, bandwidths, expansion, expansions
+from regime.metrics.efficiency_ratio import efficiency_ratio, efficiency_ratios
+from regime.metrics.half_life import dickey_fuller_t, half_life, half_lives
+from regime.metrics.slope import slope, slopes
+from regime.volatility import ewma_variances
+from tests.regime.windows import walk, walk_bars
+
+BARS = walk_bars(600, seed=3)
+HIGH, LOW, CLOSE = BARS.high / 100, BARS.low / 100, BARS.close / 100
+LOGS = log_ratios(CLOSE, float(CLOSE[0]))
+ATR = average_true_ranges(HIGH, LOW, CLOSE, 14)
+
+
+def test_atr_equals_talib_from_its_first_value():
+    """Wilder's ATR is the field's ATR."""
+    np.testing.assert_allclose(ATR, talib.ATR(HIGH, LOW, CLOSE, 14), rtol=1e-9)
+    assert average_true_range(HIGH, LOW, CLOSE) == ATR[-1]
+
+
+def test_adx_and_its_indicators_equal_talib_once_the_start_is_forgotten():
+    """TA-Lib starts its averages with 13 bars where Wilder takes 14; 400 bars later nothing is left of it."""
+    ours = directional_averages(HIGH, LOW, 14).adx
+    np.testing.assert_allclose(ours[450:], talib.ADX(HIGH, LOW, CLOSE, 14)[450:], rtol=1e-9)
+    plus, minus = directional_indicators(HIGH, LOW, CLOSE)
+    assert plus == pytest.approx(talib.PLUS_DI(HIGH, LOW, CLOSE, 14)[-1], rel=1e-9)
+    assert minus == pytest.approx(talib.MINUS_DI(HIGH, LOW, CLOSE, 14)[-1], rel=1e-9)
+
+
+def test_adx_starts_at_bar_28_with_the_mean_of_14_dx():
+    """The first ADX is the plain mean of the first 14 DX, each from Wilder averages that start as means."""
+    up = np.maximum(HIGH[1:28] - HIGH[:27], 0)
+    down = np.maximum(LOW[:27] - LOW[1:28], 0)
+    up, down = np.where(up > down, up, 0), np.where(down > up, down, 0)
+    plus, minus, dx = up[:14].mean(), down[:14].mean(), []
+    for at in range(13, 27):
+        if at > 13:
+            plus, minus = plus * 13 / 14 + up[at] / 14, minus * 13 / 14 + down[at] / 14
+        dx.append(100 * abs(plus - minus) / (plus + minus))
+    column = directional_averages(HIGH, LOW, 14).adx
+
+    assert np.isnan(column[:27]).all()
+    assert column[27] == pytest.approx(np.mean(dx), rel=1e-12)
+
+
+def test_adx_is_100_on_a_straight_climb():
+    """All movement one way is an ADX of 100."""
+    climb = np.arange(100.0, 200.0)
+    assert adx(climb + 1, climb - 1, climb) == pytest.approx(100)
+
+
+def test_bandwidth_equals_talib_bands():
+    """(upper - lower) / middle of the bands that everyone draws."""
+    upper, middle, lower = talib.BBANDS(CLOSE, 20, 2, 2)
+    np.testing.assert_allclose(bandwidths(CLOSE, 20, 2.0), (upper - lower) / middle, rtol=1e-9)
+    assert bandwidth(CLOSE) == bandwidths(CLOSE, 20, 2.0)[-1]
+
+
+def test_expansion_is_the_bandwidth_over_its_own_median():
+    """Against the real last 168 bandwidths, never a repeated current value."""
+    band = bandwidths(CLOSE, 20, 2.0)
+    assert expansion(band) == pytest.approx(band[-1] / np.median(band[-168:]), rel=1e-12)
+    assert np.isnan(expansions(band, 168)[: 19 + 167]).all()
+
+
+def test_autocorrelation_equals_statsmodels():
+    """Lag 1, mean removed, the biased estimator of the field."""
+    expected = acf(np.diff(LOGS[-169:]), nlags=1, fft=False)[1]
+    assert autocorrelation(LOGS) == pytest.approx(expected, abs=1e-12)
+
+
+def test_half_life_and_dickey_fuller_t_equal_statsmodels():
+    """The regression of dL on L with intercept, and its t."""
+    levels, steps = LOGS[-169:-1], np.diff(LOGS[-169:])
+    fit = OLS(steps, add_constant(levels)).fit()
+    assert half_life(LOGS) == pytest.approx(math.log(2) / -math.log(1 + fit.params[1]), rel=1e-9)
+    assert dickey_fuller_t(LOGS) == pytest.approx(fit.tvalues[1], rel=1e-9)
+    assert dickey_fuller_t(LOGS) == pytest.approx(
+        adfuller(LOGS[-169:], maxlag=0, autolag=None, result_object=True).statistic, rel=1e-9
+    )
+
+
+def test_half_life_finds_the_half_life_it_was_given():
+    """A process that takes back a tenth an hour has a half-life of ln 2 / -ln .9 = 6.58 hours."""
+    logs = np.log(walk(20_001, seed=5, pull=0.1))
+    assert half_life(logs, 20_000) == pytest.approx(6.58, rel=0.05)
+
+
+def test_half_life_is_infinite_without_mean_reversion():
+    """Outside 0 < rho < 1 there is no half-life; that is a reading, not a failure."""
+    assert half_life(np.cumsum(np.linspace(0.001, 0.002, 169))) == math.inf  # runs away: rho above 1
+    assert half_life(np.tile([0.0, 0.01], 85)[:169]) == math.inf  # overshoots: rho below 0
+    assert half_life(np.arange(169) * 0.001) == math.inf  # a straight line: rho is 1
+
+
+def test_slope_is_the_regression_line_over_atr():
+    """Least squares over 24 closes, in ATR a bar, signed."""
+    line = linregress(np.arange(24), CLOSE[-24:]).slope
+    assert slope(CLOSE, ATR) == pytest.approx(line / ATR[-1], rel=1e-9)
+    assert slope(CLOSE[::-1].copy(), ATR) == pytest.approx(
+        linregress(np.arange(24), CLOSE[::-1][-24:]).slope / ATR[-1], rel=1e-9
+    )
+
+
+def test_efficiency_ratio_in_closed_form():
+    """1 for a straight way, 0 for a round trip, and net over walked between them."""
+    straight = np.arange(25) * 0.01
+    assert efficiency_ratio(straight) == pytest.approx(1)
+    assert efficiency_ratio(np.tile([0.0, 0.01], 13)[:25]) == 0
+    expected = abs(LOGS[-1] - LOGS[-25]) / np.abs(np.diff(LOGS[-25:])).sum()
+    assert efficiency_ratio(LOGS) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_driftless_walk_averages_about_one_over_root_n():
+    """The efficiency ratio of noise is not 0: about .2 over 24 bars."""
+    ratios = efficiency_ratios(np.log(walk(20_000, seed=9)), 24)
+    assert np.nanmean(ratios) == pytest.approx(1 / math.sqrt(24), rel=0.15)
+
+
+def test_variance_ratio_and_z_score_in_closed_form():
+    """VR is 1 for a walk and 0 for a round trip; z counts deviations from the mean."""
+    assert variance_ratio(np.log(walk(20_001, seed=2)), 20_000, 24) == pytest.approx(1, abs=0.1)
+    assert variance_ratio(np.tile([0.0, 0.01], 85)[:169]) == pytest.approx(0, abs=1e-12)
+    recent = CLOSE[-48:]
+    assert z_score(CLOSE) == pytest.approx((recent[-1] - recent.mean()) / recent.std(), rel=1e-9)
+    assert atr_ratio(ATR) == pytest.approx(ATR[-1] / np.median(ATR[-168:]), rel=1e-12)
+
+
+def test_variance_starts_plain_and_goes_on_exponentially():
+    """24 returns give their plain variance; a half-life later a shock counts half."""
+    returns = np.diff(LOGS)
+    column = ewma_variances(LOGS, 36, 24)
+    assert column[24] == pytest.approx(returns[:24].var(), rel=1e-9)
+    assert column[10] == pytest.approx(returns[:10].var(), rel=1e-9)
+    still = np.concatenate((LOGS[:30], np.full(36, LOGS[29])))
+    assert ewma_variances(still, 36, 24)[-1] == pytest.approx(ewma_variances(still, 36, 24)[29] / 2, rel=1e-9)
+
+
+FLAT = np.full(400, 123.45)
+UNDEFINED: dict[str, tuple[Callable[[], float], str]] = {
+    "short atr": (lambda: average_true_range(HIGH[:14], LOW[:14], CLOSE[:14]), "needs 15 bars, has 14"),
+    "short adx": (lambda: adx(HIGH[:27], LOW[:27], CLOSE[:27]), "needs 28 bars, has 27"),
+    "flat adx": (lambda: adx(FLAT, FLAT, FLAT), "price never moved"),
+    "flat di": (lambda: directional_indicators(FLAT, FLAT, FLAT), "price never moved"),
+    "short er": (lambda: efficiency_ratio(LOGS[:24]), "needs 25 closes, has 24"),
+    "flat er": (lambda: efficiency_ratio(np.zeros(30)), "price never moved in 24 bars"),
+    "short autocorrelation": (lambda: autocorrelation(LOGS[:168]), "needs 169 closes, has 168"),
+    "even autocorrelation": (
+        lambda: autocorrelation(np.arange(200) * 0.001),
+        "all of 168 returns are the same",
+    ),
+    "short half-life": (lambda: half_life(LOGS[:168]), "needs 169 closes, has 168"),
+    "flat half-life": (lambda: half_life(np.full(200, 0.1)), "price never moved in 168 bars"),
+    "flat t": (lambda: dickey_fuller_t(np.full(200, 0.1)), "price never moved, or moved along one line"),
+    "short slope": (lambda: slope(CLOSE[:23], ATR[:23]), "needs 24 closes, has 23"),
+    "flat slope": (lambda: slope(FLAT, np.zeros(400)), "ATR is 0 or not known"),
+    "short bandwidth": (lambda: bandwidth(CLOSE[:19]), "needs 20 closes, has 19"),
+    "short expansion": (lambda: expansion(bandwidths(CLOSE[:186], 20, 2.0)), "needs 168 bandwidths, has 167"),
+    "flat expansion": (lambda: expansion(bandwidths(FLAT, 20, 2.0)), "the median of 168 bandwidths is 0"),
+    "flat z": (lambda: z_score(FLAT), "needs 48 closes that move"),
+    "flat atr ratio": (lambda: atr_ratio(np.zeros(300)), "needs 168 ATR above 0"),
+}
+
+
+@pytest.mark.parametrize("case", UNDEFINED)
+def test_what_cannot_be_computed_says_why(case: str):
+    """A metric without a value raises, and its reason is what the operator reads."""
+    measure, reason = UNDEFINED[case]
+    with pytest.raises(MetricUndefined) as undefined:
+        measure()
+    assert undefined.value.reason == reason
+
+
+COLUMNS: dict[str, tuple[Callable[[int], float], Callable[[int], np.ndarray]]] = {
+    "efficiency_ratio": (lambda n: efficiency_ratio(LOGS[:n]), lambda f: efficiency_ratios(LOGS, 24, f)),
+    "autocorrelation": (lambda n: autocorrelation(LOGS[:n]), lambda f: autocorrelations(LOGS, 168, f)),
+    "half_life": (lambda n: half_life(LOGS[:n]), lambda f: half_lives(LOGS, 168, f)),
+    "slope": (lambda n: slope(CLOSE[:n], ATR[:n]), lambda f: slopes(CLOSE, ATR, 24, f)),
+    "bandwidth": (lambda n: bandwidth(CLOSE[:n]), lambda f: bandwidths(CLOSE, 20, 2.0, f)),
+    "adx": (
+        lambda n: adx(HIGH[:n], LOW[:n], CLOSE[:n]),
+        lambda f: directional_averages(HIGH, LOW, 14).adx[f:],
+    ),
+}
+
+
+@pytest.mark.parametrize("metric", COLUMNS)
+@given(row=st.integers(0, 599), first=st.integers(0, 599))
+@settings(max_examples=40, deadline=None)
+def test_a_column_says_at_every_row_what_the_single_series_says_there(metric: str, row: int, first: int):
+    """Bit for bit, wherever the column starts; NaN exactly where the single series is undefined."""
+    single, column = COLUMNS[metric]
+    row = max(row, first)
+    value = float(column(first)[row - first])
+    try:
+        expected = single(row + 1)
+    except MetricUndefined:
+        assert math.isnan(value)
+    else:
+        assert value == expected
+
+
+@given(st.integers(1, 40), st.integers(1, 300), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_rolling_sums_do_not_depend_on_how_many_rows_are_computed_together(length: int, rows: int, seed: int):
+    """One window alone has the bits it has among hundreds; NumPy's own `sum` would not promise that."""
+    values = np.random.default_rng(seed).normal(1000, 300, length + rows)
+    together = windows_ending(values, length, 0)
+    for row in (0, rows // 2, rows):
+        alone = windows_ending(values[: row + length], length, row + length - 1)
+        for statistic in (sums, means, medians):
+            assert statistic(alone)[0] == statistic(together)[row]
+    np.testing.assert_allclose(sums(together), together.sum(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(medians(together), np.median(together, axis=1), rtol=1e-12)
