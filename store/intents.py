@@ -1,0 +1,104 @@
+"""Intents: what a change-set is about to do, on disk before it is done, until it is in the history."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from store import disk
+
+_NAME = re.compile(r"(\d{1,18})\.json")
+
+
+class IntendedFile(BaseModel):
+    """One file of an intent; `old` is the digest of what stood there before."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    digest: str
+    old: str | None
+
+
+class Intent(BaseModel):
+    """A change-set on its way into the history.
+
+    `held` ones wait for the judgement of their hour; `joins` names those that enter the same commit;
+    a `merge` brings files of a merge commit into the work tree.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    number: int
+    kind: Literal["files", "merge"] = "files"
+    at: datetime
+    message: str
+    files: tuple[IntendedFile, ...]
+    removes: tuple[str, ...] = ()
+    held: bool = False
+    joins: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Intents:
+    """The folder of intents; `incoming` lies beside the repository's files, so that a rename is atomic."""
+
+    folder: Path
+    incoming: Path
+
+    def prepare(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.incoming.mkdir(parents=True, exist_ok=True)
+
+    def write(self, intent: Intent) -> None:
+        """Make an intent durable."""
+        data = intent.model_dump_json().encode()
+        disk.replace_synced(self._path(intent.number), data, self.folder / f"{intent.number}.json.tmp")
+
+    def remove(self, number: int) -> None:
+        disk.remove(self._path(number))
+
+    def temporary(self, number: int, place: int) -> Path:
+        """Return where the new bytes of the file number `place` of an intent wait."""
+        return self.incoming / f"{number}-{place}.part"
+
+    def all(self) -> tuple[list[Intent], list[str]]:
+        """Return every intent, oldest first, and the names of those that cannot be read."""
+        found, unreadable = [], []
+        for entry in sorted(self.folder.iterdir()):
+            if _NAME.fullmatch(entry.name):
+                try:
+                    found.append(Intent.model_validate(orjson.loads(entry.read_bytes())))
+                except (ValidationError, orjson.JSONDecodeError):
+                    unreadable.append(entry.name)
+        return sorted(found, key=lambda intent: intent.number), unreadable
+
+    def set_aside(self, name: str) -> None:
+        """Keep an unreadable intent under another name, out of the way."""
+        disk.rename(self.folder / name, self.folder / f"{name}.unreadable")
+
+    def next_number(self) -> int:
+        names = (_NAME.match(entry.name) for entry in self.folder.iterdir())
+        return max((int(name.group(1)) for name in names if name), default=0) + 1
+
+    def clear_temporaries(self) -> None:
+        """Remove bytes that wait for no rename; call when every intent is finished or undone."""
+        for folder, pattern in ((self.incoming, "*.part"), (self.folder, "*.tmp")):
+            for entry in folder.glob(pattern):
+                disk.remove(entry)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number}.json"
+
+
+def digest(data: bytes) -> str:
+    """Return the digest by which intents name bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()

@@ -1,0 +1,86 @@
+"""The remote: fetch, push and upkeep, beside the writer and never in its way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from store.git import GitCommands, GitFailed, shown_remote
+
+REMOTE = "origin"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the repository has grown to."""
+
+    loose_objects: int
+    packs: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Speaks to the remote of one branch; uses one thread's Git commands."""
+
+    git: GitCommands
+    branch: str
+
+    @property
+    def _ours(self) -> str:
+        return f"refs/heads/{self.branch}"
+
+    @property
+    def _theirs(self) -> str:
+        return f"refs/remotes/{REMOTE}/{self.branch}"
+
+    def fetch(self, timeout_s: float) -> str | None:
+        """Fetch the remote's branch and return its newest commit, None where the remote has none.
+
+        Raises:
+            GitFailed: The remote cannot be reached, hangs, or sends broken objects.
+        """
+        if not self.git.text("ls-remote", "--heads", REMOTE, self._ours, timeout_s=timeout_s):
+            return None
+        refspec = f"+{self._ours}:{self._theirs}"
+        self.git.run("fetch", "--quiet", "--no-tags", "--no-auto-gc", REMOTE, refspec, timeout_s=timeout_s)
+        return self.git.text("rev-parse", "--verify", self._theirs)
+
+    def push(self, timeout_s: float) -> None:
+        """Push the branch, never forced.
+
+        Raises:
+            GitFailed: Refused or not reached; `is_diverged` tells which.
+        """
+        self.git.run("push", "--porcelain", REMOTE, f"{self._ours}:{self._ours}", timeout_s=timeout_s)
+
+    def unpushed(self) -> list[int]:
+        """Return the commit times (epoch seconds, oldest first) of what the remote does not have yet."""
+        span = [self._ours]
+        if self.git.text("for-each-ref", "--format=%(objectname)", self._theirs):
+            span.append(f"^{self._theirs}")
+        form = ("--first-parent", "--reverse", "--no-commit-header", "--format=%ct")
+        return [int(line) for line in self.git.text("rev-list", *form, *span).split()]
+
+    def maintain(self, timeout_s: float = 1800.0) -> None:
+        """Pack what has gathered: loose objects, small packs, the commit graph. Never in a cycle."""
+        tasks = ("--task=loose-objects", "--task=incremental-repack")
+        self.git.run("maintenance", "run", "--quiet", *tasks, timeout_s=timeout_s)
+        self.git.run("prune-packed", "--quiet", timeout_s=timeout_s)
+        self.git.run("commit-graph", "write", "--reachable", "--changed-paths", timeout_s=timeout_s)
+
+    def counts(self) -> Counts:
+        """Return loose objects, packs and bytes on disk."""
+        listed = self.git.text("count-objects", "-v")
+        told = {name: int(value) for name, _, value in (line.partition(": ") for line in listed.splitlines())}
+        return Counts(told["count"], told["packs"], 1024 * (told["size"] + told["size-pack"]))
+
+
+def is_diverged(error: GitFailed) -> bool:
+    """Return whether a push was refused because the remote has commits that we do not."""
+    return any(word in error.problem for word in ("fetch first", "non-fast-forward"))
+
+
+def remote_problem(remote: str | None, error: GitFailed) -> str:
+    """Return one line about a remote that did not do what was asked."""
+    lines = [line.strip() for line in error.problem.splitlines() if line.strip()]
+    return f"{shown_remote(remote or REMOTE)}: {' / '.join(lines)[:300]}"

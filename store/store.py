@@ -1,0 +1,608 @@
+"""The store as the daemon sees it: write an hour, read it back as a replay will, record, commit, push."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import ParamSpec, Self, TypeVar
+
+import anyio
+import anyio.to_thread
+import git
+
+from decisions.evaluate import Evaluation, HourInputs
+from market.errors import CommitFailed, DataInvalid, HistoryRefused, PushFailed
+from market.failpoints import reach
+from market.hours import Hour, Timeframe, instant_iso, instant_of_ts
+from market.ports import Clock
+from market.snapshot import MarketSnapshot
+from store.change_set import ChangeSet, check_content
+from store.control import socket_path
+from store.git import GitCommands, GitFailed, git_environment
+from store.inputs import InputReader
+from store.intents import Intents
+from store.ledger import Ledger, snapshots_of_hour
+from store.lock import RepositoryLock
+from store.merge import Accepts, MergePlan
+from store.paths import SnapshotName, config_path, metrics_path, parse_metrics
+from store.quarantine import quarantine_change_set
+from store.reader import CacheCounts, Fault, SnapshotReader
+from store.records import encode_metrics, metrics_file
+from store.remote import Counts, Remote, is_diverged, remote_problem
+from store.repository import Identity, Repository
+from store.settings import StoreSettings
+from store.snapshots import decode_snapshot, encode_snapshot
+from store.writer import Recovery, Writer
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+_PUSH_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A change-set in the history: its commit, and the path that names it."""
+
+    commit: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushOutcome:
+    """What a push brought about."""
+
+    pushed: int
+    merged: bool
+    refused: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """How the store does; ages are for the caller to compute from the instants."""
+
+    queue_depth: int
+    uncommitted: int
+    unpushed: int
+    oldest_unpushed: datetime | None
+    commits: int
+    last_push_error: str | None
+    refused_from_outside: Mapping[str, str]
+    quarantined: tuple[str, ...]
+    last_commit_error: str | None
+    cache: CacheCounts
+    counts: Counts
+    maintained_at: datetime | None
+    recovery: Recovery
+    stale_locks: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Progress:
+    waiting: int = 0
+    commits: int = 0
+    unpushed: deque[int] = field(default_factory=deque)
+    last_push_error: str | None = None
+    last_commit_error: str | None = None
+    refused: dict[str, str] = field(default_factory=dict)
+    quarantined: deque[str] = field(default_factory=lambda: deque(maxlen=100))
+    counts: Counts = field(default_factory=lambda: Counts(0, 0, 0))
+    maintained_at: datetime | None = None
+    recovery: Recovery = field(default_factory=Recovery)
+    stale_locks: tuple[str, ...] = ()
+
+
+class Observer:
+    """Small hooks for metrics and logs; every method may be overridden, none has to be."""
+
+    def committed(self, commits: int, seconds: float) -> None:
+        """So many commits were made in so many seconds."""
+
+    def quarantined(self, path: str, reason: str) -> None:
+        """A corrupt file went to quarantine."""
+
+    def pushed(self, commits: int, seconds: float) -> None:
+        """So many commits reached the remote."""
+
+
+def _take_all(_path: str, _ours: bytes | None, _theirs: bytes) -> str | None:
+    return None
+
+
+class Store:
+    """One data repository, open for writing. Open it with `Store.open`, close it with `aclose`.
+
+    Git and files are written in one thread, read in another, and the remote is spoken to in a third;
+    the loop never waits for a disk.
+    """
+
+    def __init__(
+        self,
+        settings: StoreSettings,
+        clock: Clock,
+        *,
+        max_missing_minutes: int,
+        timeframes: Mapping[Timeframe, int],
+        observer: Observer | None = None,
+        accepts: Accepts = _take_all,
+    ) -> None:
+        self._settings, self._clock = settings, clock
+        self._observer, self._accepts = observer or Observer(), accepts
+        self.root = settings.base_path.resolve()
+        self.state_folder = settings.state_folder.resolve()
+        self.socket = socket_path(self.state_folder)
+        self.ledger = Ledger(self.root)
+        self._reader = SnapshotReader(
+            self.root, max_missing_minutes=max_missing_minutes, cache_bytes=settings.cache_bytes
+        )
+        self._inputs = InputReader(self.root, self._reader, timeframes)
+        self._environment = git_environment(settings.ssh_key_file, settings.known_hosts_file)
+        self._held: dict[tuple[str, Hour], int] = {}
+        self._commit_names: dict[int, str] = {}
+        self._wanted: set[int] = set()
+        self._progress = _Progress()
+        self._opened: Repository | None = None
+        self._lock: RepositoryLock | None = None
+        self._writer_thread = anyio.CapacityLimiter(1)
+        self._reader_thread = anyio.CapacityLimiter(1)
+        self._remote_thread = anyio.CapacityLimiter(1)
+        self._turn = anyio.Lock()
+        self._queue = anyio.Semaphore(settings.queue_bound)
+
+    @classmethod
+    async def open(
+        cls,
+        settings: StoreSettings,
+        clock: Clock,
+        *,
+        max_missing_minutes: int,
+        timeframes: Mapping[Timeframe, int],
+        create: bool = False,
+        observer: Observer | None = None,
+        accepts: Accepts = _take_all,
+    ) -> Self:
+        """Open the repository for writing: lock, check, stale locks, recovery. Safe to cancel.
+
+        Args:
+            settings: Where it lies and what bounds it.
+            clock: Times of commits, deadlines.
+            max_missing_minutes: An hour with more minutes missing gives no bars.
+            timeframes: Days of each timeframe that the engine asks for.
+            create: Make a new repository where there is none (a clone where the remote has one).
+            observer: Hooks for metrics and logs.
+            accepts: Judges a grid file from outside: None takes it, a text says why not.
+
+        Raises:
+            RepositoryUnusable: What was found there, and what to do.
+            RepositoryLocked: Another process writes it.
+        """
+        store = cls(
+            settings,
+            clock,
+            max_missing_minutes=max_missing_minutes,
+            timeframes=timeframes,
+            observer=observer,
+            accepts=accepts,
+        )
+        try:
+            await store._in_writer(store._open, create)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await store._in_writer(store._close)
+            raise
+        return store
+
+    # -- an hour
+
+    async def write_snapshot(self, snapshot: MarketSnapshot) -> str:
+        """Make an hour's snapshot durable and return its path; its judgement, or `flush`, commits it.
+
+        A complete hour is `HH.json`, an incomplete one the next `HH.partial-n.json`; what tells nothing
+        new is not written again.
+
+        Raises:
+            DataInvalid: The snapshot breaks a rule.
+            HistoryRefused: The hour is complete already, with other content.
+            CommitFailed: The disk refused.
+        """
+        data = encode_snapshot(snapshot)
+        try:
+            path, number = await self._in_writer(self._hand_over_snapshot, snapshot, data)
+        except DataInvalid as error:  # a file of this hour is corrupt: it makes room for this one
+            if not await self._quarantine(Fault(error.where, str(error))):
+                raise
+            path, number = await self._in_writer(self._hand_over_snapshot, snapshot, data)
+        if number is not None:
+            self._held[snapshot.key, snapshot.hour] = number
+        await self._in_reader(self._reader.notice, path)
+        return path
+
+    async def hour_inputs(
+        self, key: str, hour: Hour, known_at: datetime, revised: Iterable[str] = ()
+    ) -> HourInputs:
+        """Return what an hour may know, read back from the files through the cache.
+
+        Corrupt files on the way are quarantined and left out.
+        """
+        inputs = await self._in_reader(self._inputs.hour_inputs, key, hour, known_at, tuple(revised))
+        if await self._quarantine_faults():
+            inputs = await self._in_reader(self._inputs.hour_inputs, key, hour, known_at, tuple(revised))
+        return inputs
+
+    async def commit(self, evaluation: Evaluation) -> Recorded:
+        """Record a judgement: metrics file and waiting snapshot in one commit.
+
+        Raises:
+            CommitFailed: Not in the history (yet); what is durable is committed by a later call.
+            HistoryRefused: The hour was judged already, with another result.
+        """
+        inputs = evaluation.inputs
+        path = metrics_path(inputs.key, inputs.hour)
+        found = evaluation.analysis
+        verdict = (
+            evaluation.outcome if found is None else f"{found.verdict.value} {found.confidence.value:.2f}"
+        )
+        change_set = ChangeSet(
+            files={path: encode_metrics(metrics_file(evaluation))},
+            message=f"[hour] {inputs.key} {inputs.hour}: {verdict}",
+            trailers={
+                "Config-Hash": evaluation.config_hash,
+                "Engine-Version": str(evaluation.engine_version),
+            },
+        )
+        held = self._held.get((inputs.key, inputs.hour))
+        recorded = await self._recorded(change_set, path, joins=() if held is None else (held,))
+        self._held.pop((inputs.key, inputs.hour), None)
+        return recorded
+
+    async def flush(self) -> int:
+        """Commit each snapshot that waits for a judgement on its own; returns how many went in."""
+        await self._in_writer(self._release)
+        self._held.clear()
+        async with self._turn:
+            return len(await self._in_writer(self._commit_waiting))
+
+    # -- anything else
+
+    async def write(self, change_set: ChangeSet) -> Recorded:
+        """Check a change-set as the daemon checks its own, and commit it.
+
+        Raises:
+            DataInvalid, HistoryRefused, CommitFailed: See `market.errors`.
+        """
+        await self._in_reader(check_content, change_set)
+        return await self._recorded(change_set, next(iter(change_set.files)))
+
+    async def write_candles(self, files: Mapping[str, bytes], message: str) -> Recorded:
+        """Commit candle files (or a batch of snapshots from backfill) together."""
+        return await self.write(ChangeSet(files, message))
+
+    async def write_config(self, config_hash: str, yaml_bytes: bytes) -> Recorded:
+        """Commit the configuration in force under its hash; nothing happens when it is there."""
+        path = config_path(config_hash)
+        return await self.write(ChangeSet({path: yaml_bytes}, f"[config] {config_hash}"))
+
+    async def load_snapshot(self, key: str, hour: Hour) -> MarketSnapshot:
+        """Return the best snapshot of an hour; errors as `SnapshotReader.load_snapshot`."""
+        return await self._in_reader(self._reader.load_snapshot, key, hour)
+
+    # -- the outside
+
+    async def push(self, timeout_s: float | None = None) -> PushOutcome:
+        """Push what is committed; on divergence fetch, merge, and push again. Never rebases, never forces.
+
+        Raises:
+            PushFailed: The remote is down, hangs, rejects, or has nothing in common with us.
+        """
+        deadline_s = timeout_s or self._settings.push_timeout_s
+        started, merged, before = self._clock.monotonic(), False, len(self._progress.unpushed)
+        if self._settings.remote is None:
+            return PushOutcome(0, merged, {})
+        refused: dict[str, str] = {}
+        try:
+            for attempt in range(_PUSH_TRIES):
+                try:
+                    await self._in_remote(self._push, deadline_s)
+                    break
+                except GitFailed as error:
+                    if not is_diverged(error) or attempt == _PUSH_TRIES - 1:
+                        raise PushFailed(remote_problem(self._settings.remote, error)) from None
+                    refused |= await self.fetch_and_merge(deadline_s)
+                    merged = True
+        except (PushFailed, HistoryRefused, CommitFailed) as error:
+            self._progress.last_push_error = str(error)
+            raise PushFailed(str(error)) from None
+        self._progress.last_push_error = None
+        left = len(self._progress.unpushed)
+        self._observer.pushed(before - left, self._clock.monotonic() - started)
+        return PushOutcome(max(0, before - left), merged, refused)
+
+    async def fetch_and_merge(self, timeout_s: float | None = None) -> dict[str, str]:
+        """Take over what an operator pushed and return what was refused, by path with the reason.
+
+        Raises:
+            PushFailed: The remote cannot be reached.
+            HistoryRefused: It has no history in common with us.
+            CommitFailed: Git or the disk failed here.
+        """
+        if self._settings.remote is None:
+            return {}
+        try:
+            theirs = await self._in_remote(self._remote.fetch, timeout_s or self._settings.push_timeout_s)
+        except GitFailed as error:
+            raise PushFailed(remote_problem(self._settings.remote, error)) from None
+        if theirs is None:
+            return {}
+        async with self._turn:
+            plan = await self._in_writer(self._merge, theirs)
+        if plan is None:
+            return {}
+        self._progress.refused = dict(plan.refused)
+        return dict(plan.refused)
+
+    # -- upkeep
+
+    async def refresh_index(self) -> None:
+        """Make `git status` honest; call it between cycles.
+
+        Raises:
+            CommitFailed: Git failed.
+        """
+        reach("index.before_refresh")
+        await self._in_writer(self._refresh_index)
+
+    async def maintain(self) -> Counts:
+        """Pack the repository; call it daily, between cycles.
+
+        Raises:
+            CommitFailed: Git failed.
+        """
+        self._progress.counts = await self._in_remote(self._maintain)
+        self._progress.maintained_at = self._clock.now()
+        return self._progress.counts
+
+    def state(self) -> StoreState:
+        """Return how the store does."""
+        p = self._progress
+        return StoreState(
+            queue_depth=p.waiting,
+            uncommitted=len(self._writer.waiting),
+            unpushed=len(p.unpushed),
+            oldest_unpushed=instant_of_ts(p.unpushed[0]) if p.unpushed else None,
+            commits=p.commits,
+            last_push_error=p.last_push_error,
+            refused_from_outside=dict(p.refused),
+            quarantined=tuple(p.quarantined),
+            last_commit_error=p.last_commit_error,
+            cache=self._reader.counts,
+            counts=p.counts,
+            maintained_at=p.maintained_at,
+            recovery=p.recovery,
+            stale_locks=p.stale_locks,
+        )
+
+    async def aclose(self, deadline_s: float = 20.0) -> None:
+        """Commit what waits, refresh the index (both only until the deadline) and let the lock go."""
+        try:
+            self._repository.git.limit_s = deadline_s
+            with anyio.move_on_after(deadline_s):
+                try:
+                    await self.flush()
+                    await self.refresh_index()
+                except CommitFailed as error:
+                    self._progress.last_commit_error = str(error)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._in_writer(self._close)
+
+    # -- the writer's thread
+
+    @property
+    def _repository(self) -> Repository:
+        assert self._opened is not None, "the store is closed"
+        return self._opened
+
+    def _open(self, create: bool) -> None:  # noqa: FBT001
+        s = self._settings
+        identity = Identity(s.author_name, s.author_email)
+        missing = not self.root.exists() or (self.root.is_dir() and not any(self.root.iterdir()))
+        if create and missing:
+            Repository.create(
+                self.root,
+                self._clock.now(),
+                s.branch,
+                identity,
+                self._environment,
+                s.remote,
+                s.push_timeout_s,
+            ).close()
+        repository = self._opened = Repository.open(self.root, s.branch, identity, self._environment)
+        self.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = RepositoryLock(self.root, self.socket)
+        self._progress.stale_locks = tuple(repository.remove_stale_locks(self._clock))
+        repository.configure(s.remote)
+        intents = Intents(self.state_folder / "intents", self.root / ".git" / "regimed")
+        self._writer = Writer(repository, intents)
+        self._remote = Remote(GitCommands(git.Git(self.root), self._environment), s.branch)
+        self._progress.recovery = self._writer.recover()
+        self._progress.unpushed = deque(self._remote.unpushed() if s.remote else [])
+        self._commit_waiting()
+        repository.refresh_index()
+        self._progress.counts = self._remote.counts()
+
+    def _close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+        if self._lock is not None:
+            self._lock.release()
+        self._opened = self._lock = None
+
+    def _hand_over_snapshot(self, snapshot: MarketSnapshot, data: bytes) -> tuple[str, int | None]:
+        name, is_new = self._snapshot_name(snapshot)
+        if not is_new:
+            return name.path, None
+        what = "complete" if snapshot.is_complete else f"{len(snapshot.missing)} minutes missing"
+        change_set = ChangeSet({name.path: data}, f"[snapshot] {snapshot.key} {snapshot.hour}: {what}")
+        return name.path, self._writer.hand_over(change_set, self._clock.now(), held=True)
+
+    def _snapshot_name(self, snapshot: MarketSnapshot) -> tuple[SnapshotName, bool]:
+        """Return the file's name, and whether it tells anything that is not there yet."""
+        names = snapshots_of_hour(self.root, snapshot.key, snapshot.hour)
+        whole = SnapshotName(snapshot.key, snapshot.hour, None)
+        if snapshot.is_complete:
+            return whole, not (whole in names and self._same_content(snapshot, whole))
+        if whole in names:
+            return whole, False
+        for name in names:
+            if self._same_content(snapshot, name):
+                return name, False
+        last = max((name.partial or 0 for name in names), default=0)
+        return SnapshotName(snapshot.key, snapshot.hour, last + 1), True
+
+    def _same_content(self, snapshot: MarketSnapshot, name: SnapshotName) -> bool:
+        """Return whether the file tells the same hour, whenever it was collected."""
+        told = decode_snapshot((self.root / name.path).read_bytes(), name.path, name)
+        return told.digest() == snapshot.digest()
+
+    def _release(self) -> None:
+        self._writer.release()
+
+    def _commit_waiting(self) -> dict[int, str]:
+        started = self._clock.monotonic()
+        try:
+            names = self._writer.commit_waiting()
+        except CommitFailed as error:
+            self._progress.last_commit_error = str(error)
+            raise
+        made = {name for name in names.values() if name}
+        self._progress.last_commit_error = None
+        if made:
+            self._progress.commits += len(made)
+            if self._settings.remote is not None:
+                self._progress.unpushed.extend([int(self._clock.now().timestamp())] * len(made))
+            self._observer.committed(len(made), self._clock.monotonic() - started)
+        return names
+
+    def _merge(self, theirs: str) -> MergePlan | None:
+        names = self._commit_waiting()
+        self._commit_names |= {n: name for n, name in names.items() if n in self._wanted}
+        plan = self._writer.merge(theirs, self._accepts, self._clock.now())
+        if plan is not None:
+            self._progress.commits += 1
+            self._progress.unpushed.append(int(self._clock.now().timestamp()))
+        return plan
+
+    def _refresh_index(self) -> None:
+        try:
+            self._repository.refresh_index()
+        except GitFailed as error:
+            raise CommitFailed(str(error)) from None
+
+    async def _recorded(self, change_set: ChangeSet, path: str, joins: tuple[int, ...] = ()) -> Recorded:
+        self._progress.waiting += 1
+        number: int | None = None
+        try:
+            async with self._queue:
+                number = await self._in_writer(self._hand_over, change_set, joins)
+                await self._in_reader(self._notice, change_set)
+                async with self._turn:
+                    if number not in self._commit_names:
+                        names = await self._in_writer(self._commit_waiting)
+                        self._commit_names |= {n: name for n, name in names.items() if n in self._wanted}
+                name = "" if number is None else self._commit_names.get(number, "")
+                if refused := self._writer.refused.pop(-1 if number is None else number, None):
+                    raise refused
+                return Recorded(name or await self._in_writer(self._commit_of, path), path)
+        finally:
+            self._progress.waiting -= 1
+            if number is not None:
+                self._wanted.discard(number)
+                self._commit_names.pop(number, None)
+
+    def _hand_over(self, change_set: ChangeSet, joins: tuple[int, ...]) -> int | None:
+        number = self._writer.hand_over(change_set, self._clock.now(), joins=joins)
+        if number is None:
+            self._writer.release()  # what is there already may still wait for its commit
+        else:
+            self._wanted.add(number)
+        return number
+
+    def _commit_of(self, path: str) -> str:
+        try:
+            return self._repository.commit_of(path)
+        except GitFailed as error:
+            raise CommitFailed(str(error)) from None
+
+    # -- the reader's thread
+
+    def _notice(self, change_set: ChangeSet) -> None:
+        for path in change_set.removes:
+            self._reader.forget(path)
+        for path in (*change_set.files, *change_set.removes):
+            if judged := parse_metrics(path):
+                self._inputs.notice(*judged)
+            elif path in change_set.files:
+                self._reader.notice(path)
+
+    async def _quarantine_faults(self) -> int:
+        """Move the corrupt files met by the reader to quarantine; returns how many went."""
+        moved = 0
+        for fault in await self._in_reader(self._inputs.take_faults):
+            moved += await self._quarantine(fault)
+        return moved
+
+    async def _quarantine(self, fault: Fault) -> bool:
+        at = instant_iso(self._clock.now())
+        try:
+            change_set = await self._in_writer(quarantine_change_set, self.root, fault, at)
+            if change_set is None:
+                return False
+            await self._recorded(change_set, fault.path)
+        except (OSError, CommitFailed, HistoryRefused) as error:
+            self._progress.last_commit_error = f"quarantine of {fault.path}: {error}"
+            return False
+        self._progress.quarantined.append(f"{fault.path}: {fault.reason}")
+        self._observer.quarantined(fault.path, fault.reason)
+        return True
+
+    # -- the remote's thread
+
+    def _push(self, timeout_s: float) -> None:
+        reach("push.before")
+        self._remote.push(timeout_s)
+        reach("push.after")
+        self._count_unpushed()
+
+    def _count_unpushed(self) -> None:
+        while True:
+            commits = self._progress.commits
+            times = self._remote.unpushed()
+            if commits == self._progress.commits:  # else one came in between: look again
+                self._progress.unpushed = deque(times)
+                return
+
+    def _maintain(self) -> Counts:
+        try:
+            self._remote.maintain()
+            return self._remote.counts()
+        except GitFailed as error:
+            raise CommitFailed(str(error)) from None
+
+    # -- threads
+
+    async def _in_writer(
+        self, work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        return await anyio.to_thread.run_sync(partial(work, *args, **kwargs), limiter=self._writer_thread)
+
+    async def _in_reader(
+        self, work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        return await anyio.to_thread.run_sync(partial(work, *args, **kwargs), limiter=self._reader_thread)
+
+    async def _in_remote(
+        self, work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        return await anyio.to_thread.run_sync(partial(work, *args, **kwargs), limiter=self._remote_thread)

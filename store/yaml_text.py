@@ -1,0 +1,107 @@
+"""YAML, strict and dull: the C loader, no key twice, and none of YAML 1.1's guesses.
+
+Read: `true`/`false`, `null`, decimal numbers and strings; `yes`, `012`, `1:30` and dates are strings.
+Written: the same bytes for the same value, keys in the given order, whatever could be misread quoted.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from market.errors import DataInvalid
+
+try:
+    from yaml import CSafeDumper, CSafeLoader
+except ImportError as absent:  # a start without it would be 10 times too slow every hour
+    raise ImportError(
+        "PyYAML was built without libyaml; install a PyYAML wheel that has its C loader"
+    ) from absent
+
+MAX_BYTES = 4_000_000
+
+
+class StrictLoader(CSafeLoader):
+    """CSafeLoader that refuses a key twice and resolves only plain numbers, booleans and null."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012, filled below
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is not a string", key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|false)\Z"), list("tf"))
+StrictLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(?:null|~|)\Z"), ["n", "~", ""])
+StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"-?(?:0|[1-9][0-9]*)\Z"), list("-0123456789")
+)
+StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+]?[0-9]+)?\Z"),
+    list("-0123456789"),
+)
+
+
+class PlainDumper(CSafeDumper):
+    """CSafeDumper that never writes anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+def dump(value: Any) -> bytes:
+    """Return the YAML of plain values (dict, list, str, int, float, bool, None), the same for equal ones."""
+    text = yaml.dump(value, Dumper=PlainDumper, sort_keys=False, allow_unicode=True, width=100)
+    return str(text).encode()
+
+
+def load(data: bytes, where: str) -> Any:
+    """Return the one document in `data`.
+
+    Raises:
+        DataInvalid: Not UTF-8, not YAML, a key twice, an alias or a tag; names `where` and the line.
+    """
+    documents = load_all(data, where)
+    if len(documents) != 1:
+        raise DataInvalid(where, "", f"{len(documents)} YAML documents, expected 1")
+    return documents[0]
+
+
+def load_all(data: bytes, where: str) -> list[Any]:
+    """Return every document in `data`; errors as in `load`."""
+    if len(data) > MAX_BYTES:
+        raise DataInvalid(where, "", f"{len(data)} bytes, expected at most {MAX_BYTES}")
+    try:
+        text = data.decode()
+        if "*" in text:
+            _refuse_aliases(text, where)
+        return list(yaml.load_all(text, Loader=StrictLoader))
+    except UnicodeDecodeError as error:
+        raise DataInvalid(where, "", f"not UTF-8 at byte {error.start}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f"line {mark.line + 1}" if mark else ""
+        raise DataInvalid(where, line, f"not the YAML expected: {error.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DataInvalid(where, "", f"not YAML: {str(error)[:200]}") from None
+
+
+def _refuse_aliases(text: str, where: str) -> None:
+    for event in yaml.parse(text, Loader=StrictLoader):
+        if isinstance(event, yaml.AliasEvent):
+            line = f"line {event.start_mark.line + 1}" if event.start_mark else ""
+            raise DataInvalid(where, line, "aliases are not allowed")

@@ -1,0 +1,1 @@
+"""Tests of the data repository: real files, real Git."""
