@@ -1,0 +1,141 @@
+"""The house put together: the only place that builds real things and introduces them to each other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+import structlog
+import yaml
+
+from daemon.bell import Bells
+from daemon.board import Board, ExchangeState, MarketState
+from daemon.metrics import Metrics
+from daemon.progress import Progress
+from daemon.settings import MarketSettings, Settings
+from decisions.evaluate import Policy
+from exchanges.breaker import BreakerState
+from exchanges.opening import open_exchange
+from market.hours import Timeframe
+from market.ports import Clock, Exchange
+from notifications.log_channel import LogChannel
+from notifications.outbox import Outbox
+from regime.engine import RegimeEngine
+from store.store import Store
+
+_log = structlog.get_logger("app")
+
+
+@dataclass
+class App:
+    """Everything a cycle needs, by name."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    exchanges: dict[str, Exchange]
+    policy: Policy
+    outbox: Outbox
+    board: Board
+    progress: Progress
+    metrics: Metrics
+    bells: Bells
+    spans: Mapping[Timeframe, int]
+    analysis_limit: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+    fetch_limits: dict[str, anyio.CapacityLimiter] = field(default_factory=dict)
+
+    def exchange_of(self, market: MarketSettings) -> Exchange:
+        return self.exchanges[market.exchange]
+
+
+@asynccontextmanager
+async def building(settings: Settings, clock: Clock, *, create: bool = False) -> AsyncIterator[App]:
+    """Open the store and the exchanges and hand over the house; closes them in the reverse order.
+
+    Args:
+        settings: The configuration in force.
+        clock: The one source of time.
+        create: Make the data repository where there is none.
+
+    Raises:
+        RepositoryUnusable: The folder cannot serve; says what was found.
+        RepositoryLocked: Another process writes it.
+        ConfigInvalid: A secret file cannot be read.
+    """
+    board = Board(started_at=clock.now())
+    metrics = Metrics()
+    config_hash = settings.config_hash()
+    metrics.config.labels(config_hash).set(1)
+    engine = RegimeEngine(settings.regime)
+    progress = Progress(clock.monotonic, settings.health.live_limit_s)
+    async with AsyncExitStack() as stack:
+        store = await Store.open(
+            settings.store(),
+            clock,
+            max_missing_minutes=settings.collection.max_missing_minutes,
+            timeframes=engine.timeframes(),
+            create=create,
+        )
+        stack.push_async_callback(_close_store, store)
+        exchanges: dict[str, Exchange] = {}
+        for name, exchange_settings in settings.exchanges.items():
+            observer = _Observer(board.exchanges.setdefault(name, ExchangeState(name)), metrics, progress)
+            exchanges[name] = open_exchange(name, exchange_settings, clock, observer)
+            stack.push_async_callback(exchanges[name].aclose)
+        for market in settings.markets:
+            board.markets[market.key] = MarketState(market.key)
+        app = App(
+            settings=settings,
+            clock=clock,
+            store=store,
+            exchanges=exchanges,
+            policy=Policy(config_hash, engine, settings.collection.max_missing_minutes),
+            outbox=Outbox(
+                settings.state_path / "outbox", [LogChannel()] if settings.notifications.log else []
+            ),
+            board=board,
+            progress=progress,
+            metrics=metrics,
+            bells=Bells([market.key for market in settings.markets]),
+            spans=engine.timeframes(),
+            fetch_limits={
+                name: anyio.CapacityLimiter(settings.collection.concurrency) for name in settings.exchanges
+            },
+        )
+        metrics.watch(board, store, progress, app.outbox, clock)
+        await store.write_config(config_hash, _config_text(settings, config_hash))
+        yield app
+
+
+async def _close_store(store: Store) -> None:
+    with anyio.CancelScope(shield=True):
+        await store.aclose(20)
+
+
+def _config_text(settings: Settings, config_hash: str) -> bytes:
+    text = yaml.dump(
+        {"schema_version": 1, "config_hash": config_hash, **settings.rules()},
+        Dumper=yaml.CSafeDumper,
+        sort_keys=True,
+        allow_unicode=True,
+        width=110,
+    )
+    return str(text).encode()
+
+
+class _Observer:
+    """Carries what an exchange client notices to the metrics and the board."""
+
+    def __init__(self, state: ExchangeState, metrics: Metrics, progress: Progress) -> None:
+        self._state, self._metrics, self._progress = state, metrics, progress
+
+    def request_finished(self, exchange: str, endpoint: str, status: str, seconds: float) -> None:
+        self._metrics.requests.labels(exchange, endpoint, status).inc()
+        self._metrics.request_s.labels(exchange, endpoint).observe(seconds)
+        self._progress.stamp("collector")
+
+    def breaker_changed(self, exchange: str, host: str, state: BreakerState) -> None:
+        before, self._state.breaker = self._state.breaker, state.value
+        _log.warning("circuit breaker", exchange=exchange, host=host, state=state.value, before=before)

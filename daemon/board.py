@@ -1,0 +1,72 @@
+"""What the daemon knows about itself now: filled by the cycle, read by /health, /metrics and `status`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from market.hours import Hour
+from notifications.messages import HourFacts
+
+
+@dataclass
+class MarketState:
+    """One market, as of its last cycle.
+
+    Attributes:
+        newest: The newest judged hour.
+        told: The facts that the operator was told last; what a change is measured against.
+        caught_up: Hours judged late since the operator was told last.
+        trouble: Why the last attempt did not succeed; None after one that did.
+    """
+
+    key: str
+    newest: Hour | None = None
+    told: HourFacts | None = None
+    facts: HourFacts | None = None
+    outcome: str | None = None
+    owed: int = 0
+    last_cycle_at: datetime | None = None
+    last_cycle_s: float | None = None
+    newest_candle_at: datetime | None = None
+    missing: int = 0
+    no_trade: int = 0
+    trouble: str | None = None
+    retry_at: datetime | None = None
+    failures: int = 0
+    caught_up: list[HourFacts] = field(default_factory=list)
+
+
+@dataclass
+class ExchangeState:
+    """One exchange: breaker, clock and keys."""
+
+    name: str
+    breaker: str = "closed"
+    clock_ahead_s: float | None = None
+    clock_measured_at: float | None = None
+    keys: str = "none"
+
+
+@dataclass
+class Board:
+    """Everything that is shown. Written from the loop only.
+
+    Attributes:
+        ready: State loaded and lock held.
+        fatal: Why the program stops itself; None otherwise.
+    """
+
+    started_at: datetime
+    markets: dict[str, MarketState] = field(default_factory=dict)
+    exchanges: dict[str, ExchangeState] = field(default_factory=dict)
+    restarts: dict[str, int] = field(default_factory=dict)
+    ready: bool = False
+    stopping: bool = False
+    fatal: str | None = None
+    next_ring_at: datetime | None = None
+    push_failures: int = 0
+    last_push_at: datetime | None = None
+    push_trouble: str | None = None
+    remote_unrelated: bool = False
+    commit_trouble: str | None = None

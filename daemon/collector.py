@@ -1,0 +1,181 @@
+"""An hour comes in: fetched, made durable, fetched again where it was incomplete, compared later.
+
+The collector collects. It knows nothing of regimes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from daemon.app import App
+from daemon.settings import MarketSettings
+from exchanges.collection import collect_bars, collect_snapshot
+from market.errors import DataInvalid, ExchangeError
+from market.hours import Hour, Timeframe, last_closed_hour
+from market.snapshot import MarketSnapshot
+from market.units import price_scale_for
+from store.candle_files import candle_files, month_start_ts
+from store.ledger import may_judge, next_refetch
+
+_log = structlog.get_logger("collector")
+REPAIR_LAGS_H = (6, 24)  # an hour that stayed incomplete
+COMPARE_LAGS_H = (1, 24)  # a complete one: did the exchange revise it?
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What is on disk of an hour now.
+
+    Attributes:
+        snapshot: The best of what was ever had, None when none of its minutes was.
+        judge_now: Whether waiting longer would still be worth it says False.
+        retry_at: When to fetch again, None when there is nothing to wait for.
+    """
+
+    snapshot: MarketSnapshot | None
+    judge_now: bool
+    retry_at: datetime | None = None
+
+
+async def collect_hour(app: App, market: MarketSettings, hour: Hour) -> Collected:
+    """Bring one closed hour into the store; safe to repeat.
+
+    Raises:
+        ExchangeError: The exchange did not answer; the hour stays owed.
+    """
+    held = await _held(app, market.key, hour)
+    if held is None or not held.is_complete:
+        held = await _fetch_better(app, market, hour, held)
+    now = app.clock.now()
+    if may_judge(hour, is_complete=held is not None and held.is_complete, last_try=now):
+        return Collected(held, judge_now=True)
+    return Collected(held, judge_now=False, retry_at=next_refetch(hour, now))
+
+
+async def _held(app: App, key: str, hour: Hour) -> MarketSnapshot | None:
+    """Return the best snapshot on disk; a corrupt file counts as none, it is quarantined when it is read."""
+    try:
+        return await app.store.load_snapshot(key, hour)
+    except (FileNotFoundError, DataInvalid):
+        return None
+
+
+async def _fetch_better(
+    app: App, market: MarketSettings, hour: Hour, held: MarketSnapshot | None
+) -> MarketSnapshot | None:
+    """Fetch the hour; store and return it if it tells more than what is held."""
+    snapshot = await _fetch(app, market, hour)
+    known = 0 if held is None else 60 - len(held.missing)
+    if 60 - len(snapshot.missing) <= known:
+        return held
+    await app.store.write_snapshot(snapshot)
+    return snapshot
+
+
+async def _fetch(app: App, market: MarketSettings, hour: Hour) -> MarketSnapshot:
+    exchange = app.exchange_of(market)
+    async with app.fetch_limits[market.exchange]:
+        with app.progress.working("collector"):
+            return await collect_snapshot(
+                exchange,
+                key=market.key,
+                symbol=market.symbol,
+                hour=hour,
+                clock=app.clock,
+                source="live" if hour == last_closed_hour(app.clock.now()) else "backfill",
+                with_account=exchange.has_keys and app.board.exchanges[market.exchange].keys == "verified",
+            )
+
+
+async def look_again(app: App, market: MarketSettings, hour: Hour) -> tuple[str, ...]:
+    """Fetch earlier hours once more, as seen from `hour`: complete the incomplete, compare the complete.
+
+    Returns:
+        The hours that the exchange tells differently now, as `2026-02-02T14`. What was stored stays.
+    """
+    revised: list[str] = []
+    for lag in sorted({*REPAIR_LAGS_H, *COMPARE_LAGS_H}):
+        earlier = hour.plus(-lag)
+        held = await _held(app, market.key, earlier)
+        due = earlier.closes_at + timedelta(hours=lag)
+        if held is None or held.collected_at >= due or app.clock.now() < due:
+            continue
+        try:
+            if not held.is_complete and lag in REPAIR_LAGS_H:
+                await _fetch_better(app, market, earlier, held)
+            elif held.is_complete and lag in COMPARE_LAGS_H and await _was_revised(app, market, held):
+                revised.append(str(earlier))
+        except ExchangeError as error:
+            # What is stored stays good; a second look is a courtesy that must not hold up the new hour.
+            _log.info("second look failed", market=market.key, looked_at=str(earlier), error=str(error))
+            break
+    return tuple(revised)
+
+
+async def _was_revised(app: App, market: MarketSettings, held: MarketSnapshot) -> bool:
+    if not _differs(held, await _fetch(app, market, held.hour)):
+        return False
+    app.metrics.revised.labels(market.key).inc()
+    _log.warning("candles revised by the exchange", market=market.key, revised_hour=str(held.hour))
+    return True
+
+
+def _differs(held: MarketSnapshot, again: MarketSnapshot) -> bool:
+    """Say whether a minute that both know has other prices or another volume now."""
+    mine, theirs = held.canonical(), again.canonical()
+    for name, scale in (
+        ("open", "price_scale"),
+        ("high", "price_scale"),
+        ("low", "price_scale"),
+        ("close", "price_scale"),
+        ("volume", "volume_scale"),
+    ):
+        for a, b in zip(mine["minutes"][name], theirs["minutes"][name], strict=True):
+            if a is not None and b is not None and a * theirs[scale] != b * mine[scale]:
+                return True
+    return False
+
+
+HISTORY = (Timeframe.M15, Timeframe.H1, Timeframe.H4)
+
+
+def has_history(app: App, key: str) -> bool:
+    """Say whether coarse bars of a market were fetched already; they come in one commit."""
+    return (app.store.root / "candles" / key).is_dir()
+
+
+async def fetch_history(app: App, market: MarketSettings, hour: Hour) -> None:
+    """Fetch the coarse bars that a new market begins with, in one commit.
+
+    Every bar closed by the end of `hour`, from the start of the month that the engine's span reaches back to.
+
+    Raises:
+        ExchangeError: Nothing was stored; the hour stays owed.
+    """
+    exchange = app.exchange_of(market)
+    files: dict[str, bytes] = {}
+    bars: dict[str, int] = {}
+    async with app.fetch_limits[market.exchange]:
+        with app.progress.working("collector"):
+            rules = await exchange.rules(market.symbol)
+            for timeframe in HISTORY:
+                start_ts = month_start_ts(hour.close_ts - app.spans[timeframe] * 86400)
+                candles = await collect_bars(exchange, market.symbol, timeframe, start_ts, hour.close_ts)
+                bars[timeframe.value] = len(candles)
+                files |= candle_files(
+                    key=market.key,
+                    exchange=exchange.name,
+                    symbol=market.symbol,
+                    timeframe=timeframe,
+                    candles=candles,
+                    start_ts=start_ts,
+                    end_ts=hour.close_ts,
+                    collected_at=app.clock.now(),
+                    price_scale=price_scale_for(rules.price_increment),
+                )
+    if files:
+        await app.store.write_candles(files, f"[history] {market.key} {hour}: {sum(bars.values())} bars")
+    _log.info("history fetched", market=market.key, bars=bars)

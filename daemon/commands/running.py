@@ -1,0 +1,221 @@
+"""What runs: `demo`, `run`, `cycle`, `status`, `sandbox`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.table import Table
+
+from daemon.app import building
+from daemon.clock import ScaledClock, WallClock
+from daemon.commands.sharing import (
+    ConfigOption,
+    Finding,
+    FormatOption,
+    checked_format,
+    console,
+    fail,
+    hour_of,
+    in_loop,
+    print_json,
+    settings_of,
+)
+from daemon.cycle import run_due_hours
+from daemon.demo import DemoPlan, run_demo, serve_sandbox
+from daemon.failures import arm_failpoints
+from daemon.workers import load_state, run_daemon, verify_keys
+from market.ports import Clock
+from store.control import ask_status
+from store.lock import holder
+
+
+def register(app: typer.Typer) -> None:
+    for command in (demo, run, cycle, status, sandbox):
+        app.command()(command)
+
+
+def clock_of(text: str | None) -> Clock:
+    """Return the clock that a rehearsal shares, the wall clock when left out."""
+    if text is None:
+        return WallClock()
+    try:
+        return ScaledClock.parse(text)
+    except ValueError as error:
+        fail(f"--clock: {error}", 2)
+
+
+ClockOption = Annotated[str | None, typer.Option(hidden=True, help="START,RATE,WALL_START, for rehearsals.")]
+
+
+def demo(
+    hours: Annotated[int, typer.Option(min=1, max=20000, help="Hours to run through at full speed.")] = 168,
+    once: Annotated[bool, typer.Option("--once", help="Stop after the hours and print a summary.")] = False,
+    markets: Annotated[int, typer.Option(min=1, max=10, help="How many markets.")] = 3,
+    data: Annotated[
+        Path | None, typer.Option(help="Replay recorded candles of this folder (parquet).")
+    ] = None,
+    window: Annotated[str | None, typer.Option(help="Another recorded window, for example 2024AUG.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="Where to keep everything; temporary if left out.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free port.")] = 8080,
+    rate: Annotated[
+        float, typer.Option(min=1, max=3600, help="Speed of the live part; 60 is an hour a minute.")
+    ] = 60,
+) -> None:
+    """Show the whole system: an embedded exchange, the real daemon, a data repository and a remote.
+
+    Example: regimed demo --once --hours 168
+    """
+    if window is not None and data is None:
+        fail("--window names a recorded window and needs --data", 2)
+    if data is not None and not data.is_dir():
+        fail(f"--data: {data} is not a folder; expected one with parquet files", 2)
+    where = folder or Path(tempfile.mkdtemp(prefix="regimed-demo-"))
+    where.mkdir(parents=True, exist_ok=True)
+    plan = DemoPlan(where.resolve(), hours, markets, data, window, port, rate, once)
+    arm_failpoints()
+    in_loop(lambda: run_demo(plan))
+
+
+def run(
+    config: ConfigOption = None,
+    create: Annotated[bool, typer.Option(help="Make the data repository.")] = True,
+    clock: ClockOption = None,
+) -> None:
+    """Run the daemon until it is told to stop (SIGTERM, Ctrl-C).
+
+    Example: regimed run --config config.yaml
+    """
+    settings = settings_of(config)
+    arm_failpoints()
+
+    async def work() -> None:
+        async with building(settings, clock_of(clock), create=create) as app:
+            await run_daemon(app, lambda bound: _say_port(settings.http.host, bound))
+
+    in_loop(work)
+
+
+def _say_port(host: str, port: int) -> None:
+    print(f"regimed: http://{host}:{port}/health", file=sys.stderr, flush=True)
+
+
+def cycle(
+    key: Annotated[str | None, typer.Argument(help="Market key; all markets when left out.")] = None,
+    hour: Annotated[str | None, typer.Option(help="Only up to this hour, for example 2026-02-02T14.")] = None,
+    config: ConfigOption = None,
+    clock: ClockOption = None,
+) -> None:
+    """Run what is due once, then exit; asks the running daemon where there is one.
+
+    Example: regimed cycle ETH-USDT
+    """
+    settings = settings_of(config)
+    chosen = [market for market in settings.markets if key in (None, market.key)]
+    if not chosen:
+        known = ", ".join(market.key for market in settings.markets)
+        fail(f"no market {key!r}; configured: {known}", 2)
+    last = None if hour is None else hour_of(hour, "--hour")
+
+    async def work() -> int:
+        held = holder(settings.data_repository.base_path)
+        if held is not None:
+            page = await ask_status(Path(held.socket))
+            print(f"the running daemon (process {held.pid}) was rung; its health is {page['status']}")
+            return 0
+        async with building(settings, clock_of(clock), create=True) as app:
+            await load_state(app)
+            await verify_keys(app)
+            judged = 0
+            for market in chosen:
+                judged += await run_due_hours(app, market, last)
+            await app.store.flush()
+            await app.outbox.deliver()
+            await app.store.refresh_index()
+            print(f"{judged} hours judged")
+            return judged
+
+    in_loop(work)
+
+
+def status(
+    url: Annotated[
+        str | None, typer.Option(help="A daemon's address; the configured one when left out.")
+    ] = None,
+    config: ConfigOption = None,
+    form: FormatOption = "table",
+) -> None:
+    """Show a running daemon's health; exit code 0 for pass, 1 for warn or fail, 3 when nobody answers.
+
+    Example: regimed status --url http://127.0.0.1:8080
+    """
+    checked_format(form)
+    if url is None:
+        http = settings_of(config).http
+        url = f"http://{http.host}:{http.port}"
+    if not url.startswith(("http://", "https://")):
+        fail(f"--url: {url!r} is not an http address", 2)
+    page = _fetched(f"{url.rstrip('/')}/health")
+    if form == "json":
+        print_json(page)
+    else:
+        _show(page)
+    if page["status"] != "pass":
+        raise Finding(1)
+
+
+def _fetched(url: str) -> Any:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 http(s) was checked
+            return orjson.loads(answer.read(4 * 2**20))
+    except urllib.error.HTTPError as error:
+        if error.code == 503:
+            return orjson.loads(error.read(4 * 2**20))
+        fail(f"{url}: answered {error.code}; is this a regimed daemon?", 3)
+    except (OSError, ValueError) as error:
+        fail(f"{url}: no answer ({error}); is the daemon running?", 3)
+
+
+def _show(page: Any) -> None:
+    out = console()
+    out.print(f"regimed {page['version']}: {page['status']}  (next ring {page['next_ring_at']})")
+    table = Table("check", "status", "state", box=None, pad_edge=False)
+    for name, check in page["checks"].items():
+        if name.startswith("market:"):
+            holds = check["hold_probability"]
+            p = "-" if holds is None else f"{holds:.2f}"
+            verdict, hour = check["verdict"] or "-", check["newest_hour"]
+            state = f"{verdict} p={p} hour {hour}, owed {check['owed_hours']}"
+        elif name == "git":
+            state = f"unpushed {check['unpushed_commits']}, queue {check['queue_depth']}"
+        else:
+            state = check.get("breaker", "")
+        table.add_row(name, check["status"], state)
+    out.print(table)
+    for note in page["notes"]:
+        out.print(f"! {note}")
+
+
+def sandbox(
+    data: Annotated[
+        Path | None, typer.Option(help="Recorded candles (parquet); simulated when left out.")
+    ] = None,
+    window: Annotated[str | None, typer.Option(help="Another recorded window, for example 2024AUG.")] = None,
+    markets: Annotated[int, typer.Option(min=1, max=10, help="How many markets.")] = 3,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free port and prints it.")] = 8089,
+    clock: ClockOption = None,
+) -> None:
+    """Serve a KuCoin-compatible REST exchange over recorded or simulated candles, until Ctrl-C.
+
+    Example: regimed sandbox --port 8089
+    """
+    time = None if clock is None else clock_of(clock)
+    in_loop(lambda: serve_sandbox(data, window, markets, port, time))

@@ -1,0 +1,88 @@
+"""What all commands share: options, ends, tables and the way into the event loop."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import anyio
+import orjson
+import typer
+from rich.console import Console
+
+from daemon.configuration import load_settings
+from daemon.settings import Settings
+from market.hours import Hour
+
+T = TypeVar("T")
+DEFAULT_CONFIG = Path("config.yaml")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Configuration file; config.yaml here when left out.")
+]
+RepoOption = Annotated[
+    Path | None, typer.Option("--repo", help="A data repository, instead of the configured one.")
+]
+FormatOption = Annotated[str, typer.Option("--format", help="table or json.")]
+
+
+class Finding(Exception):
+    """Raised when a command ends with an exit code other than 0 after it said all it had to say."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+def fail(words: str, code: int) -> NoReturn:
+    """Say on stderr what is wrong and end."""
+    print(f"regimed: {words}", file=sys.stderr)
+    sys.exit(code)
+
+
+def settings_of(config: Path | None) -> Settings:
+    """Return the configuration in force for a command.
+
+    Raises:
+        ConfigInvalid: With every problem at once.
+    """
+    file = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+    return load_settings(file, os.environ)
+
+
+def in_loop(work: Callable[[], Awaitable[T]]) -> T:
+    """Run `work` in an event loop."""
+    return anyio.run(work)
+
+
+def hour_of(text: str, option: str) -> Hour:
+    """Return the hour that an option names."""
+    try:
+        return Hour.parse(text)
+    except ValueError as error:
+        return fail(f"{option}: {error}", 2)
+
+
+def checked_format(text: str) -> str:
+    if text not in ("table", "json"):
+        fail(f"--format: {text!r} is neither table nor json", 2)
+    return text
+
+
+def print_json(value: Any) -> None:
+    """Print JSON alone on stdout."""
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.flush()
+
+
+def console() -> Console:
+    """Return where tables go: stdout, plain when it is not a terminal."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def progress_console() -> Console:
+    """Return where progress bars go: stderr, silent when it is not a terminal."""
+    return Console(stderr=True, quiet=not sys.stderr.isatty())

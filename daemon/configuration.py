@@ -1,0 +1,186 @@
+"""From config.yaml and the environment to `Settings`: every problem at once, with path, origin and advice.
+
+Order, strongest first: environment `MARKET_MAKER_<PATH>`, then the file. Variable names are derived from
+the model, so an underscore is never guessed: `data_repository.base_path` is
+MARKET_MAKER_DATA_REPOSITORY_BASE_PATH. Lists and mappings are given as JSON.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from daemon.settings import Settings
+from market.errors import ConfigInvalid, DataInvalid
+from store import yaml_text
+
+PREFIX = "MARKET_MAKER_"
+_KUBERNETES = re.compile(r".*_SERVICE_HOST|.*_SERVICE_PORT(_.*)?|.*_PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?")
+_CREDENTIAL = re.compile(r"(^|_)(api_?key|secret|passphrase|password|token|private_key)$", re.IGNORECASE)
+
+
+def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings:
+    """Return the settings of `file` with the environment laid over.
+
+    Raises:
+        ConfigInvalid: With one line for every problem found.
+    """
+    problems: list[str] = []
+    told = _read(file) if file else {}
+    origin = str(file) if file else "environment"
+    problems += [
+        f"{path}: a credential stands in {origin}; put it in a mounted file and name that file"
+        f" (exchanges.NAME.key_file, .secret_file, .passphrase_file)"
+        for path in _credentials(told)
+    ]
+    if problems:
+        raise ConfigInvalid(*problems)
+    origins: dict[str, str] = {}
+    merged = _overlaid(told, environment, origins, problems)
+    try:
+        settings = Settings.model_validate(merged)
+    except ValidationError as error:
+        problems += [
+            _described(e, origin, origins) for e in error.errors(include_url=False, include_context=False)
+        ]
+        raise ConfigInvalid(*problems) from None
+    if problems:
+        raise ConfigInvalid(*problems)
+    return settings
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        data = yaml_text.load(file.read_bytes(), str(file))
+    except FileNotFoundError:
+        raise ConfigInvalid(f"{file}: there is no such file; start from config/config.yaml") from None
+    except OSError as error:
+        raise ConfigInvalid(f"{file}: cannot be read: {error.strerror}") from None
+    except DataInvalid as error:
+        raise ConfigInvalid(str(error)) from None
+    if not isinstance(data, dict):
+        raise ConfigInvalid(f"{file}: holds {type(data).__name__}, expected a mapping of sections")
+    return data
+
+
+def _credentials(node: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths of values that look like credentials."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            here = f"{path}.{name}" if path else str(name)
+            if _CREDENTIAL.search(str(name)) and isinstance(value, (str, int)):
+                yield here
+            else:
+                yield from _credentials(value, here)
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _credentials(value, f"{path}.{index}")
+
+
+def known_variables(told: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return every variable that may be set, with the path it sets.
+
+    Exchanges have names of the operator's choosing: their variables follow from the file.
+    """
+    return {PREFIX + "_".join(path).upper().replace("-", "_"): path for path in _paths(Settings, told)}
+
+
+def _paths(model: type[BaseModel], told: Any) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        yield (name,)
+        here = told.get(name, {}) if isinstance(told, Mapping) else {}
+        inner = _section(field.annotation)
+        if inner is not None:
+            yield from ((name, *rest) for rest in _paths(inner, here))
+        elif get_origin(field.annotation) is dict and isinstance(here, Mapping):
+            of = get_args(field.annotation)[1]
+            for entry, value in here.items():
+                yield from ((name, str(entry), *rest) for rest in _paths(of, value))
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    options = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+
+
+def _overlaid(
+    told: dict[str, Any], environment: Mapping[str, str], origins: dict[str, str], problems: list[str]
+) -> dict[str, Any]:
+    known = known_variables(told)
+    merged: dict[str, Any] = json.loads(orjson.dumps(told, default=str))
+    for variable in sorted(v for v in environment if v.startswith(PREFIX)):
+        if variable not in known:
+            if not _KUBERNETES.fullmatch(variable):
+                near = difflib.get_close_matches(variable, known, n=1)
+                hint = f"; did you mean {near[0]}?" if near else "; see `regimed config schema`"
+                problems.append(f"{variable}: no such setting (environment){hint}")
+            continue
+        path = known[variable]
+        node = merged
+        for name in path[:-1]:
+            node = node.setdefault(name, {})
+        node[path[-1]] = _value(environment[variable])
+        origins[".".join(path)] = variable
+    return merged
+
+
+def _value(text: str) -> Any:
+    """Return JSON where the text is a list or mapping, else the text: pydantic reads numbers from it."""
+    if text[:1] in "[{":
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return text
+    return None if text == "null" else text
+
+
+def _described(error: Any, file: str, origins: Mapping[str, str]) -> str:
+    path = ".".join(str(part) for part in error["loc"])
+    origin = next((v for p, v in origins.items() if path == p or path.startswith(p + ".")), file)
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        section, _, name = path.rpartition(".")
+        names = _names_in(section)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(names)}"
+        return f"{path}: unknown key ({origin}){hint}"
+    if error["type"] == "missing":
+        return f"{path}: is required and stands neither in {file} nor in the environment"
+    shown = "" if not path else f"{path}: "
+    value = error["input"]
+    found = f", found {_without_password(value)!r}" if path and isinstance(value, (str, int, float)) else ""
+    return f"{shown}{message}{found} ({origin})"
+
+
+def _without_password(value: Any) -> Any:
+    """Return the value, with what stands before an @ in an address taken out."""
+    return re.sub(r"//[^/@]*@", "//***@", value) if isinstance(value, str) else value
+
+
+def _names_in(section: str) -> list[str]:
+    """Return the keys that may stand in a section of the settings."""
+    model: type[BaseModel] = Settings
+    parts = [p for p in section.split(".") if p]
+    while parts:
+        field = model.model_fields.get(parts.pop(0))
+        if field is None:
+            break
+        inner = _section(field.annotation)
+        if inner is None:
+            arguments = [
+                a for a in get_args(field.annotation) if isinstance(a, type) and issubclass(a, BaseModel)
+            ]
+            if not arguments:
+                break
+            inner = arguments[0]
+            parts = parts[1:]  # the entry's own name or number
+        model = inner
+    return sorted(model.model_fields)

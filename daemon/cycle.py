@@ -1,0 +1,180 @@
+"""The way of the data: one closed hour of one market, from exchange to operator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from daemon.app import App
+from daemon.collector import collect_hour, fetch_history, has_history, look_again
+from daemon.settings import MarketSettings
+from decisions.evaluate import Evaluation, HourInputs, evaluate
+from market.errors import CommitFailed, DataInvalid
+from market.hours import Hour, hours_between, last_closed_hour
+from notifications.messages import HourFacts, hour_notices
+from regime.analysis import RegimeAnalysis
+from store.paths import metrics_path
+from store.records import analysis_of, decode_metrics
+
+_log = structlog.get_logger("cycle")
+
+
+async def run_cycle(app: App, market: MarketSettings, hour: Hour) -> Evaluation | None:
+    """Take one closed hour from exchange to operator; safe to run twice.
+
+    Returns:
+        The evaluation, or None when the hour is still incomplete and worth waiting for.
+
+    Raises:
+        ExchangeError: The hour could not be fetched and stays owed.
+    """
+    collected = await collect_hour(app, market, hour)
+    app.board.markets[market.key].retry_at = collected.retry_at
+    if not collected.judge_now:
+        return None
+    revised = await look_again(app, market, hour)
+    inputs = await app.store.hour_inputs(
+        market.key, hour, app.clock.now(), revised
+    )  # as a replay will read it
+    evaluation = await judge(app, inputs)
+    recorded = await _record(app, evaluation)
+    await tell(app, evaluation, recorded=recorded)  # a failed commit must not silence an exit
+    app.bells.pusher.ring()
+    return evaluation
+
+
+async def judge(app: App, inputs: HourInputs) -> Evaluation:
+    """Evaluate off the loop."""
+    with app.progress.working("analysis"), app.metrics.stage_s.labels("evaluate").time():
+        return await anyio.to_thread.run_sync(evaluate, inputs, app.policy, limiter=app.analysis_limit)
+
+
+async def _record(app: App, evaluation: Evaluation) -> bool:
+    try:
+        with app.progress.working("writer"), app.metrics.stage_s.labels("commit").time():
+            await app.store.commit(evaluation)
+    except CommitFailed as error:
+        app.board.commit_trouble = str(error)
+        _log.exception("decision not recorded", cycle=evaluation.name)
+        return False
+    app.board.commit_trouble = None
+    return True
+
+
+async def tell(app: App, evaluation: Evaluation, *, recorded: bool) -> None:
+    """Hand the operator what is new in this hour; during catch-up only the newest hour speaks."""
+    state = app.board.markets[evaluation.inputs.key]
+    facts = hour_facts(evaluation)
+    state.newest, state.facts, state.outcome = facts.hour, facts, evaluation.outcome
+    if facts.hour < last_closed_hour(app.clock.now()):
+        state.caught_up.append(facts)
+        return
+    meanwhile, state.caught_up = state.caught_up, []
+    await announce(app, state.told, facts, meanwhile, recorded=recorded)
+    state.told = facts
+
+
+async def announce(
+    app: App,
+    before: HourFacts | None,
+    now: HourFacts,
+    meanwhile: Sequence[HourFacts],
+    *,
+    recorded: bool = True,
+) -> None:
+    """Put the notices of an hour into the outbox; the same hour again puts nothing."""
+    for notice in hour_notices(before, now, caught_up=meanwhile, recorded=recorded):
+        await anyio.to_thread.run_sync(app.outbox.enqueue, notice)
+    app.bells.notifier.ring()
+
+
+def recorded_facts(app: App, key: str, hour: Hour) -> HourFacts | None:
+    """Return what a notice needs to know of a recorded hour; None where there is no usable record."""
+    path = metrics_path(key, hour)
+    try:
+        record = decode_metrics((app.store.root / path).read_bytes(), path, (key, hour))
+    except (FileNotFoundError, DataInvalid):
+        return None
+    return _facts(key, hour, record.outcome, record.reason, analysis_of(record))
+
+
+def hour_facts(evaluation: Evaluation) -> HourFacts:
+    """Return what a notice needs to know of an hour just judged."""
+    inputs = evaluation.inputs
+    return _facts(inputs.key, inputs.hour, evaluation.outcome, evaluation.reason, evaluation.analysis)
+
+
+def _facts(key: str, hour: Hour, outcome: str, reason: str | None, found: RegimeAnalysis | None) -> HourFacts:
+    return HourFacts(
+        key=key,
+        hour=hour,
+        outcome=outcome,
+        reason=reason,
+        verdict=None if found is None else found.verdict.value,
+        hold_probability=None if found is None else found.hold_probability,
+        price=None if found is None else found.price,
+        lower=None if found is None else found.range.lower,
+        upper=None if found is None else found.range.upper,
+    )
+
+
+async def run_due_hours(app: App, market: MarketSettings, until: Hour | None = None) -> int:
+    """Run every hour that is owed, oldest first, `until` at the latest; returns how many were judged.
+
+    A market that was never judged begins with the last closed hour, after its coarse history was fetched.
+
+    Raises:
+        ExchangeError: The exchange did not answer; what is left stays owed.
+    """
+    state = app.board.markets[market.key]
+    judged = 0
+    while True:
+        last = last_closed_hour(app.clock.now())
+        owed = owed_hours(state.newest, last)[-app.settings.collection.catch_up_hours :]
+        state.owed = len(owed)
+        if not owed or app.board.stopping or (until is not None and owed[0] > until):
+            return judged
+        if state.newest is None and market.history and not has_history(app, market.key):
+            await fetch_history(app, market, owed[0])
+        if not await _timed_cycle(app, market, owed[0]):
+            return judged
+        judged += 1
+        state.owed = len(owed) - 1
+
+
+def owed_hours(newest: Hour | None, last_closed: Hour) -> list[Hour]:
+    """Return the hours without a judgement, oldest first; on a first start the last closed one alone."""
+    first = last_closed if newest is None else newest.plus(1)
+    return hours_between(first, last_closed.plus(1))
+
+
+async def _timed_cycle(app: App, market: MarketSettings, hour: Hour) -> bool:
+    state = app.board.markets[market.key]
+    started = app.clock.monotonic()
+    with structlog.contextvars.bound_contextvars(
+        market=market.key, hour=str(hour), cycle=f"{market.key}/{hour}"
+    ):
+        evaluation = await run_cycle(app, market, hour)
+        seconds = app.clock.monotonic() - started
+        state.last_cycle_at, state.last_cycle_s = app.clock.now(), round(seconds, 3)
+        if evaluation is None:
+            _log.info("hour incomplete, fetched again later", retry_at=str(state.retry_at))
+            return False
+        quality = evaluation.inputs.window.quality
+        state.missing, state.no_trade = quality.missing, quality.no_trade
+        state.newest_candle_at = hour.closes_at
+        app.metrics.cycle_s.labels(market.key).observe(seconds)
+        app.metrics.cycles.labels(market.key, evaluation.outcome).inc()
+        found = evaluation.analysis
+        _log.info(
+            "hour judged",
+            outcome=evaluation.outcome,
+            verdict=None if found is None else found.verdict.value,
+            hold_probability=None if found is None else found.hold_probability,
+            reason=evaluation.reason,
+            seconds=round(seconds, 3),
+        )
+    return True

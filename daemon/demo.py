@@ -1,0 +1,245 @@
+"""The demo: an embedded exchange, the real daemon, a data repository and a bare remote, all in one folder.
+
+The same workers, cycle and store as `regimed run`; only the exchange (a sandbox) and the clock (driven) are
+made up. First the hours as fast as the machine can, then live at a multiple of real time.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import yaml
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from daemon.app import App, building
+from daemon.clock import DrivenClock
+from daemon.commands.sharing import console, progress_console
+from daemon.configuration import load_settings
+from daemon.http import serving
+from daemon.scheduler import ringing
+from daemon.workers import attend, load_state, working
+from exchanges.sandbox.market import SandboxMarket
+from exchanges.sandbox.recorded import RecordedMarket, RecordedSeries
+from exchanges.sandbox.running import running_sandbox
+from exchanges.simulated import DEFAULT_SYMBOLS, SimulatedMarket
+from market.errors import ConfigInvalid
+from market.hours import Hour
+from market.ports import Clock
+from store.recorded import RecordedMarket as RecordedFiles
+from store.recorded import choose_markets
+
+SIMULATED_START = Hour.parse("2026-01-05T00")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPlan:
+    """What was asked for on the command line."""
+
+    folder: Path
+    hours: int
+    markets: int
+    data: Path | None
+    window: str | None
+    port: int
+    rate: float
+    once: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The exchange behind a demo.
+
+    Attributes:
+        start: The first hour that is collected.
+        end: The first hour that the recording no longer has; None for a simulated market.
+        words: What it is, for people.
+    """
+
+    market: SandboxMarket
+    symbols: tuple[str, ...]
+    start: Hour
+    end: Hour | None
+    words: str
+
+
+def stage_of(data: Path | None, window: str | None, count: int) -> Stage:
+    """Return the exchange to embed: recorded candles of a folder, or the simulated market.
+
+    Raises:
+        ConfigInvalid: The folder holds no minutes that could be replayed together.
+    """
+    if data is None:
+        chosen = DEFAULT_SYMBOLS[:count]
+        if len(chosen) < count:
+            raise ConfigInvalid(f"--markets: the simulated exchange has {len(chosen)}, asked for {count}")
+        market = SimulatedMarket(symbols=chosen)
+        words = "SIMULATED candles: made up from a seed, nothing of it ever happened"
+        return Stage(market, tuple(rules.symbol for rules in market.symbols), SIMULATED_START, None, words)
+    chosen_files = choose_markets(data, count, window)
+    recorded = RecordedMarket({one.symbol: _series(one) for one in chosen_files.markets})
+    end = Hour.of_ts(chosen_files.end_ts)
+    names = ", ".join(f"{one.exchange} {one.symbol}" for one in chosen_files.markets)
+    words = f"recorded candles of {names}, {chosen_files.start} to {end}"
+    return Stage(recorded, tuple(one.symbol for one in chosen_files.markets), chosen_files.start, end, words)
+
+
+def _series(files: RecordedFiles) -> list[RecordedSeries]:
+    """Return every recorded timeframe of a market, as the sandbox takes them."""
+    told = (files.series(timeframe) for timeframe in files.files)
+    return [
+        RecordedSeries(one.timeframe, one.ts, one.open, one.high, one.low, one.close, one.volume)
+        for one in told
+        if one is not None
+    ]
+
+
+async def run_demo(plan: DemoPlan) -> None:
+    """Run the demo to its end: after the hours with --once, else until it is interrupted."""
+    stage = await anyio.to_thread.run_sync(stage_of, plan.data, plan.window, plan.markets)
+    clock = DrivenClock(stage.start.closes_at)
+    async with running_sandbox(stage.market, clock) as sandbox:
+        config = _write_config(plan, stage, sandbox.url)
+        settings = load_settings(config, {})
+        async with building(settings, clock, create=True) as app:
+            await load_state(app)
+            async with working(app) as stop, serving(app, settings.http.host, plan.port) as port:
+                print(f"regimed demo on {stage.words}", file=sys.stderr)
+                print(f"regimed demo: http://127.0.0.1:{port}/health, folder {plan.folder}", file=sys.stderr)
+                began = clock.monotonic()
+                judged = await _run_hours(app, clock, plan, stage)
+                seconds = clock.monotonic() - began
+                if not plan.once:
+                    _summary(plan, app, stage, judged, seconds, port)
+                    await _live(app, clock, plan, stage)
+                await stop()
+            if plan.once:
+                await app.store.refresh_index()
+                _summary(plan, app, stage, judged, seconds, port)
+
+
+def _write_config(plan: DemoPlan, stage: Stage, url: str) -> Path:
+    """Write the configuration that `regimed run --config` would take, and make the bare remote."""
+    remote = plan.folder / "remote.git"
+    if not remote.exists():
+        subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(remote)], check=True)
+    config = {
+        "mode": "advise",
+        "data_repository": {"base_path": str(plan.folder / "data"), "remote": str(remote)},
+        "exchanges": {
+            "sandbox": {
+                "kind": "kucoin",
+                "base_url": url,
+                "fees": {"maker_bps": 10.0, "taker_bps": 10.0},
+                "resilience": {"budget_weight": 1_000_000},
+            }
+        },
+        "markets": [{"exchange": "sandbox", "symbol": symbol} for symbol in stage.symbols],
+        "http": {"port": plan.port},
+    }
+    path = plan.folder / "config.yaml"
+    path.write_text(yaml.dump(config, Dumper=yaml.CSafeDumper, sort_keys=False))
+    return path
+
+
+async def _run_hours(app: App, clock: DrivenClock, plan: DemoPlan, stage: Stage) -> int:
+    """Step the clock from hour to hour, each to its end; a folder used before goes on where it stopped."""
+    newest = [state.newest for state in app.board.markets.values() if state.newest is not None]
+    first = max([stage.start, *(hour.plus(1) for hour in newest)])
+    last = first.plus(plan.hours)
+    if stage.end is not None and last > stage.end:
+        last = stage.end
+        print(f"regimed demo: the recording ends at {last}", file=sys.stderr)
+    settle = timedelta(seconds=app.settings.collection.settle_s)
+    judged = 0
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=progress_console()) as bar:
+        task = bar.add_task("hours", total=max(0, last.index - first.index))
+        for index in range(first.index, last.index):
+            hour = Hour(index)
+            clock.set(hour.closes_at + settle)
+            app.progress.stamp("scheduler")
+            await _attend_all(app)
+            while (retry := _next_retry(app)) is not None and retry < hour.plus(1).closes_at:
+                clock.set(retry + settle)
+                await _attend_all(app)
+            judged += sum(state.newest == hour for state in app.board.markets.values())
+            bar.update(task, advance=1)
+    return judged
+
+
+async def _attend_all(app: App) -> None:
+    async with anyio.create_task_group() as group:
+        for market in app.settings.markets:
+            group.start_soon(attend, app, market)
+
+
+def _next_retry(app: App) -> datetime | None:
+    waiting = [state.retry_at for state in app.board.markets.values() if state.retry_at is not None]
+    return min(waiting, default=None)
+
+
+async def _live(app: App, clock: DrivenClock, plan: DemoPlan, stage: Stage) -> None:
+    """Go on at the chosen rate until interrupted, or until the recording ends."""
+    clock.run(plan.rate)
+    print(f"regimed demo: live at {plan.rate:g} times real time, Ctrl-C ends it", file=sys.stderr)
+    async with ringing(app):
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_until_end, clock, stage, group.cancel_scope)
+                async for _ in signals:
+                    group.cancel_scope.cancel()
+
+
+async def _until_end(clock: Clock, stage: Stage, scope: anyio.CancelScope) -> None:
+    if stage.end is None:
+        return
+    left = (stage.end.closes_at - clock.now()).total_seconds() / clock.rate
+    await anyio.sleep(max(0.0, left))
+    print(f"regimed demo: recorded data end at {stage.end}; the live part stops", file=sys.stderr)
+    scope.cancel()
+
+
+def _summary(plan: DemoPlan, app: App, stage: Stage, judged: int, seconds: float, port: int) -> None:
+    out = console()
+    speed = judged / seconds if seconds else 0.0
+    out.print(f"{judged} market hours judged in {seconds:.1f} s ({speed:.0f} a second) on {stage.words}.")
+    for state in app.board.markets.values():
+        facts = state.facts
+        if facts is None:
+            out.print(f"  {state.key}: nothing judged; {state.trouble or 'no hour was due'}")
+        elif facts.verdict is None:
+            out.print(f"  {state.key} {facts.hour}: {facts.outcome}: {facts.reason}")
+        else:
+            p = facts.hold_probability
+            holds = "" if p is None else f", holds 24 h with p {p:.2f}"
+            bounds = "" if facts.lower is None else f", {facts.price:g} in [{facts.lower:g}, {facts.upper:g}]"
+            out.print(f"  {state.key} {facts.hour}: {facts.verdict}{holds}{bounds}")
+    git = app.store.state()
+    out.print(f"Data repository  {plan.folder / 'data'}  ({git.unpushed} commits not pushed)")
+    out.print(f"Remote           {plan.folder / 'remote.git'}")
+    out.print(f"Configuration    {plan.folder / 'config.yaml'}")
+    if plan.once:
+        out.print(f"Look further     regimed verify --repo {plan.folder / 'data'}")
+    else:
+        out.print(f"Look further     http://127.0.0.1:{port}/health and /metrics")
+
+
+async def serve_sandbox(
+    data: Path | None, window: str | None, markets: int, port: int, clock: Clock | None
+) -> None:
+    """Serve the sandbox alone until it is interrupted; without a clock it starts 400 hours into its data."""
+    stage = await anyio.to_thread.run_sync(stage_of, data, window, markets)
+    time = clock or DrivenClock(stage.start.plus(400).opens_at, rate=1.0)
+    async with running_sandbox(stage.market, time, port=port) as sandbox:
+        now = f"{time.now():%Y-%m-%d %H:%M}"
+        print(f"regimed sandbox: {sandbox.url} over {stage.words}; its time is {now}", flush=True)
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for _ in signals:
+                return

@@ -1,0 +1,213 @@
+"""The operator's page: what is well, what is not, since when, and what to do. `application/health+json`."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+from daemon.app import App
+from daemon.board import ExchangeState, MarketState
+from market.hours import instant_iso
+from regime.analysis import ENGINE_VERSION
+
+_RANK = {"pass": 0, "warn": 1, "fail": 2}
+
+
+def health(app: App) -> dict[str, Any]:
+    """Return the page; `status` is the worst of its checks."""
+    checks = [
+        *(_market(app, market) for market in app.board.markets.values()),
+        *(_exchange(app, exchange) for exchange in app.board.exchanges.values()),
+        _git(app),
+        _workers(app),
+        _disk(app),
+    ]
+    worst = max((check["status"] for check in checks), key=_RANK.__getitem__)
+    if not app.board.ready:
+        worst = "fail"
+    return {
+        "status": worst,
+        "version": version("regimed"),
+        "engine_version": ENGINE_VERSION,
+        "config_hash": app.policy.config_hash,
+        "description": "regimed: regime-aware decision support for grid traders",
+        "mode": app.settings.mode,
+        "now": instant_iso(app.clock.now()),
+        "started_at": instant_iso(app.board.started_at),
+        "next_ring_at": _iso(app.board.next_ring_at),
+        "stopping": app.board.stopping,
+        "notes": [check["output"] for check in checks if check["status"] != "pass"],
+        "checks": {check.pop("name"): check for check in checks},
+    }
+
+
+def live(app: App) -> tuple[bool, list[str]]:
+    """Say whether the process works on; only what a restart could cure counts."""
+    hung = app.progress.hung()
+    return not hung, hung
+
+
+def ready(app: App) -> tuple[bool, str]:
+    """Say whether state is loaded, the lock held, and at least one market judged or its absence reported."""
+    if not app.board.ready:
+        return False, "state is being loaded"
+    if any(market.newest is not None or market.trouble for market in app.board.markets.values()):
+        return True, "ready"
+    return False, "no market has been judged yet"
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return None if instant is None else instant_iso(instant)
+
+
+def _worst(*found: tuple[str, str]) -> tuple[str, str]:
+    """Return the worst status and the words of all that are not well."""
+    bad = [each for each in found if each[0] != "pass"]
+    if not bad:
+        return "pass", ""
+    return max((each[0] for each in bad), key=_RANK.__getitem__), "; ".join(each[1] for each in bad)
+
+
+def _market(app: App, market: MarketState) -> dict[str, Any]:
+    limits = app.settings.health
+    now = app.clock.now()
+    age = None if market.newest is None else (now - market.newest.closes_at).total_seconds()
+    since_start = (now - app.board.started_at).total_seconds()
+    stale = since_start if age is None else age
+    what = (
+        f"{market.key}: newest judged hour {market.newest}"
+        if market.newest
+        else f"{market.key}: no judged hour"
+    )
+    freshness = ("pass", "")
+    if stale > limits.stale_fail_s:
+        freshness = ("fail", f"{what}, {stale / 3600:.1f} h old; advice is withheld")
+    elif stale > limits.stale_warn_s:
+        freshness = ("warn", f"{what}, {stale / 3600:.1f} h old; advice is withheld")
+    trouble = ("warn", f"{market.key}: {market.trouble}") if market.trouble else ("pass", "")
+    blind = ("pass", "")
+    if market.facts is not None and market.facts.verdict is None:
+        blind = ("warn", f"{market.key}: hour {market.facts.hour} {market.outcome}: {market.facts.reason}")
+    status, output = _worst(freshness, trouble, blind)
+    facts = market.facts
+    return {
+        "name": f"market:{market.key}",
+        "status": status,
+        "output": output,
+        "newest_hour": None if market.newest is None else str(market.newest),
+        "newest_hour_age_s": age,
+        "newest_candle_at": _iso(market.newest_candle_at),
+        "owed_hours": market.owed,
+        "last_cycle": {
+            "at": _iso(market.last_cycle_at),
+            "seconds": market.last_cycle_s,
+            "outcome": market.outcome,
+        },
+        "retry_at": _iso(market.retry_at),
+        "verdict": None if facts is None else facts.verdict,
+        "hold_probability": None if facts is None else facts.hold_probability,
+        "price": None if facts is None else facts.price,
+        "range": None if facts is None or facts.lower is None else [facts.lower, facts.upper],
+        "minutes_missing": market.missing,
+        "minutes_without_trade": market.no_trade,
+    }
+
+
+def _exchange(app: App, exchange: ExchangeState) -> dict[str, Any]:
+    breaker = ("pass", "")
+    if exchange.breaker != "closed":
+        breaker = (
+            "warn",
+            f"{exchange.name}: circuit breaker {exchange.breaker}; hours are owed until it closes",
+        )
+    clock = ("pass", "")
+    ahead = exchange.clock_ahead_s
+    if ahead is not None and abs(ahead) > app.settings.health.clock_warn_s:
+        clock = ("warn", f"{exchange.name}: our clock is {ahead:+.1f} s off the exchange's; check NTP")
+    keys = ("pass", "")
+    if exchange.keys == "unverified":
+        keys = ("warn", f"{exchange.name}: the key could not be checked; market data only until it can")
+    status, output = _worst(breaker, clock, keys)
+    return {
+        "name": f"exchange:{exchange.name}",
+        "status": status,
+        "output": output,
+        "breaker": exchange.breaker,
+        "clock_ahead_s": ahead,
+        "keys": exchange.keys,
+    }
+
+
+def _git(app: App) -> dict[str, Any]:
+    state, board, limits = app.store.state(), app.board, app.settings.health
+    age = None if state.oldest_unpushed is None else (app.clock.now() - state.oldest_unpushed).total_seconds()
+    commit_trouble = board.commit_trouble or state.last_commit_error
+    commit = ("pass", "")
+    if commit_trouble:
+        commit = (
+            "fail",
+            f"commits fail: {commit_trouble}; {state.uncommitted} change-sets wait, durable on disk",
+        )
+    push = ("pass", "")
+    if board.push_trouble:
+        only = f"{state.unpushed} commits are not pushed: this disk is their only copy"
+        push = ("warn", f"push fails ({board.push_failures} in a row): {board.push_trouble}; {only}")
+    elif age is not None and age > limits.unpushed_warn_s:
+        push = ("warn", f"the oldest of {state.unpushed} unpushed commits is {age / 3600:.1f} h old")
+    foreign = ("pass", "")
+    if board.remote_unrelated:
+        foreign = ("fail", "the remote holds another history, nothing is merged: mend data_repository.remote")
+    refused = ("pass", "")
+    if state.refused_from_outside:
+        shown = "; ".join(f"{path}: {why}" for path, why in sorted(state.refused_from_outside.items()))
+        refused = ("warn", f"refused from outside, ours stays in force: {shown}")
+    quarantined = ("pass", "")
+    if state.quarantined:
+        quarantined = (
+            "warn",
+            f"{state.quarantined} files were corrupt and lie in quarantine/ with the reason",
+        )
+    status, output = _worst(commit, push, foreign, refused, quarantined)
+    return {
+        "name": "git",
+        "status": status,
+        "output": output,
+        "queue_depth": state.queue_depth,
+        "uncommitted_change_sets": state.uncommitted,
+        "unpushed_commits": state.unpushed,
+        "oldest_unpushed_age_s": age,
+        "last_push_at": _iso(board.last_push_at),
+        "remote": "none: everything stays on this disk"
+        if not app.settings.data_repository.remote
+        else "configured",
+    }
+
+
+def _workers(app: App) -> dict[str, Any]:
+    alive, hung = live(app)
+    restarted = [f"{name} was restarted {count} times" for name, count in app.board.restarts.items()]
+    status, output = _worst(
+        ("pass", "") if alive else ("fail", "; ".join(hung)),
+        ("warn", "; ".join(restarted)) if restarted else ("pass", ""),
+    )
+    return {
+        "name": "workers",
+        "status": status,
+        "output": output,
+        "still_s": {name: round(still, 1) for name, still in app.progress.still_s().items()},
+        "loop_lag_p99_s": round(app.progress.lag_p99_s(), 4),
+        "notices_waiting": app.outbox.waiting,
+    }
+
+
+def _disk(app: App) -> dict[str, Any]:
+    usage = shutil.disk_usage(app.settings.data_repository.base_path)
+    low = usage.free < app.settings.health.disk_warn_bytes or usage.free < usage.total // 10
+    return {
+        "name": "disk",
+        "status": "warn" if low else "pass",
+        "output": f"{usage.free / 1e9:.1f} GB free under the data repository" if low else "",
+        "free_bytes": usage.free,
+    }

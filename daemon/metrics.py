@@ -1,0 +1,197 @@
+"""Prometheus metrics, `regimed_*`, base units. Events are counted as they happen, states read at scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from daemon.board import Board
+from daemon.progress import Progress
+from market.ports import Clock
+from notifications.outbox import Outbox
+from regime.analysis import ENGINE_VERSION, Verdict
+from store.store import Store
+
+_STAGE_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """The counters and histograms that the daemon feeds, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.cycle_s = Histogram(
+            "regimed_cycle_seconds",
+            "One hour of one market, end to end.",
+            ["market"],
+            buckets=_STAGE_S,
+            registry=self.registry,
+        )
+        self.stage_s = Histogram(
+            "regimed_stage_seconds", "Stages of a cycle.", ["stage"], buckets=_STAGE_S, registry=self.registry
+        )
+        self.cycles = Counter(
+            "regimed_cycles", "Cycles by outcome.", ["market", "outcome"], registry=self.registry
+        )
+        self.errors = Counter(
+            "regimed_cycle_errors",
+            "Cycles that ended in an error.",
+            ["market", "kind"],
+            registry=self.registry,
+        )
+        self.requests = Counter(
+            "regimed_exchange_requests",
+            "Requests.",
+            ["exchange", "endpoint", "status"],
+            registry=self.registry,
+        )
+        self.request_s = Histogram(
+            "regimed_exchange_request_seconds",
+            "Request time.",
+            ["exchange", "endpoint"],
+            buckets=_STAGE_S,
+            registry=self.registry,
+        )
+        self.push_failures = Counter(
+            "regimed_git_push_failures", "Pushes that failed.", registry=self.registry
+        )
+        self.revised = Counter(
+            "regimed_candles_revised_hours",
+            "Hours that the exchange changed later.",
+            ["market"],
+            registry=self.registry,
+        )
+        self.scheduler_events = Counter(
+            "regimed_scheduler_events", "Rings missed or doubled.", ["event"], registry=self.registry
+        )
+        self.loop_lag_s = Histogram(
+            "regimed_loop_lag_seconds",
+            "How late the event loop came back.",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+            registry=self.registry,
+        )
+        self.worker_restarts = Counter(
+            "regimed_worker_restarts", "Workers that died and came back.", ["worker"], registry=self.registry
+        )
+        self.build = Info("regimed_build", "Version of program and engine.", registry=self.registry)
+        self.build.info({"version": version("regimed"), "engine_version": str(ENGINE_VERSION)})
+        self.config = Gauge(
+            "regimed_config_info",
+            "Hash of the configuration in force.",
+            ["config_hash"],
+            registry=self.registry,
+        )
+
+    def watch(self, board: Board, store: Store, progress: Progress, outbox: Outbox, clock: Clock) -> None:
+        """Read the states of the daemon's parts at each scrape."""
+        self.registry.register(_States(board, store, progress, outbox, clock))
+
+
+class _States(Collector):
+    """Gauges that are read, not fed: what is shown is what is."""
+
+    def __init__(self, board: Board, store: Store, progress: Progress, outbox: Outbox, clock: Clock) -> None:
+        self._board, self._store, self._progress = board, store, progress
+        self._outbox, self._clock = outbox, clock
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._markets()
+        yield from self._exchanges()
+        yield from self._git()
+        still = GaugeMetricFamily(
+            "regimed_stage_still_seconds", "Without progress for so long.", labels=["stage"]
+        )
+        for name, seconds in self._progress.still_s().items():
+            still.add_metric([name], seconds)
+        yield still
+        outcomes = CounterMetricFamily(
+            "regimed_notifications", "Notices by channel and outcome.", labels=["channel", "outcome"]
+        )
+        for (channel, outcome), count in self._outbox.outcomes.items():
+            outcomes.add_metric([channel, outcome], count)
+        yield outcomes
+        yield GaugeMetricFamily(
+            "regimed_outbox_notices", "Notices not yet taken.", value=self._outbox.waiting
+        )
+        yield GaugeMetricFamily(
+            "regimed_ready", "1 when state is loaded and the lock held.", value=self._board.ready
+        )
+
+    def _markets(self) -> Iterable[Metric]:
+        now = self._clock.now()
+        regime = GaugeMetricFamily(
+            "regimed_regime", "1 for the verdict in force.", labels=["market", "verdict"]
+        )
+        holds = GaugeMetricFamily(
+            "regimed_hold_probability", "p that the range holds 24 h.", labels=["market"]
+        )
+        distance = GaugeMetricFamily(
+            "regimed_range_distance_ratio", "Price in its range: 0 lower bound, 1 upper.", labels=["market"]
+        )
+        newest = GaugeMetricFamily(
+            "regimed_newest_hour_age_seconds", "Since the close of the newest judged hour.", labels=["market"]
+        )
+        candle = GaugeMetricFamily(
+            "regimed_newest_candle_age_seconds", "Since the newest minute.", labels=["market"]
+        )
+        owed = GaugeMetricFamily("regimed_owed_hours", "Hours due and not yet judged.", labels=["market"])
+        for key, market in self._board.markets.items():
+            facts = market.facts
+            for verdict in Verdict:
+                regime.add_metric([key, verdict.value], bool(facts and facts.verdict == verdict.value))
+            if facts and facts.hold_probability is not None:
+                holds.add_metric([key], facts.hold_probability)
+            if facts and facts.price is not None and facts.lower is not None and facts.upper is not None:
+                width = facts.upper - facts.lower
+                if width > 0:
+                    distance.add_metric([key], (facts.price - facts.lower) / width)
+            if market.newest is not None:
+                newest.add_metric([key], (now - market.newest.closes_at).total_seconds())
+            if market.newest_candle_at is not None:
+                candle.add_metric([key], (now - market.newest_candle_at).total_seconds())
+            owed.add_metric([key], market.owed)
+        yield from (regime, holds, distance, newest, candle, owed)
+
+    def _exchanges(self) -> Iterable[Metric]:
+        breaker = GaugeMetricFamily(
+            "regimed_breaker_open", "1 while the breaker is open.", labels=["exchange"]
+        )
+        ahead = GaugeMetricFamily(
+            "regimed_clock_ahead_seconds", "Our clock minus theirs.", labels=["exchange"]
+        )
+        for name, exchange in self._board.exchanges.items():
+            breaker.add_metric([name], exchange.breaker != "closed")
+            if exchange.clock_ahead_s is not None:
+                ahead.add_metric([name], exchange.clock_ahead_s)
+        yield from (breaker, ahead)
+
+    def _git(self) -> Iterable[Metric]:
+        state = self._store.state()
+        yield GaugeMetricFamily(
+            "regimed_git_queue_changesets", "Change-sets not yet committed.", value=state.queue_depth
+        )
+        yield GaugeMetricFamily(
+            "regimed_git_unpushed_commits", "Committed but not pushed.", value=state.unpushed
+        )
+        oldest = state.oldest_unpushed
+        age = 0.0 if oldest is None else (self._clock.now() - oldest).total_seconds()
+        yield GaugeMetricFamily(
+            "regimed_git_oldest_unpushed_seconds", "Age of the oldest such commit.", value=age
+        )
+        for name, words, value in (
+            ("regimed_git_commits", "Commits made since the start.", state.commits),
+            ("regimed_store_cache_hits", "Parts served from memory.", state.cache.hits),
+            ("regimed_store_cache_misses", "Files read.", state.cache.misses),
+            ("regimed_store_quarantined_files", "Files refused and kept.", len(state.quarantined)),
+        ):
+            yield CounterMetricFamily(name, words, value=value)
+        maintained = state.maintained_at
+        since = 0.0 if maintained is None else (self._clock.now() - maintained).total_seconds()
+        yield GaugeMetricFamily("regimed_git_maintenance_age_seconds", "Since maintenance.", value=since)

@@ -1,0 +1,172 @@
+"""What an operator can set: one frozen model; units and bounds stand in the fields."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from exchanges.settings import ExchangeSettings
+from market.keys import checked_key
+from market.snapshot import digest_of
+from regime.config import RegimeConfig
+from store.settings import StoreSettings
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MarketSettings(Section):
+    """One market to watch."""
+
+    key: str = Field("", description="Name in paths, tables and tools; the symbol when left out.")
+    exchange: str = Field(description="One of the names under `exchanges`.")
+    symbol: str = Field(pattern=r"^[A-Z0-9]+-[A-Z0-9]+$", description="As the exchange writes it: ETH-USDT.")
+    history: bool = Field(default=True, description="Fetch coarse history on the first start.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _key_defaults_to_symbol(cls, data: Any) -> Any:
+        if isinstance(data, dict) and not data.get("key"):
+            return {**data, "key": data.get("symbol", "")}
+        return data
+
+    @field_validator("key")
+    @classmethod
+    def _key_may_name_a_folder(cls, key: str) -> str:
+        return checked_key(key)
+
+
+class RepositorySettings(Section):
+    """Where the data repository is, and where it is pushed to."""
+
+    base_path: Path = Field(description="The data repository's folder.")
+    remote: str | None = Field(None, description="Address to push to; none keeps everything local.")
+    branch: str = Field("main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    ssh_key_file: Path | None = Field(None, description="Mounted private key for the remote.")
+    known_hosts_file: Path | None = Field(None, description="Mounted host keys of the remote.")
+
+    @field_validator("remote")
+    @classmethod
+    def _no_credential(cls, remote: str | None) -> str | None:
+        if (
+            remote
+            and "@" in remote.split("://")[-1].split("/")[0]
+            and ":" in remote.split("://")[-1].split("@")[0]
+        ):
+            raise ValueError(
+                "holds a password; use ssh_key_file, credentials never stand in the configuration"
+            )
+        return remote
+
+
+class CollectionSettings(Section):
+    """How an hour is collected."""
+
+    settle_s: float = Field(5.0, ge=0, le=300, description="Seconds after the hour before it is fetched.")
+    max_missing_minutes: int = Field(
+        3, ge=0, le=59, description="Missing minutes an hour may have and be judged."
+    )
+    concurrency: int = Field(4, ge=1, le=32, description="Markets collected at the same time, an exchange.")
+    catch_up_hours: int = Field(1000, ge=1, le=20000, description="How far back owed hours are fetched.")
+    open_jump_pct: float = Field(
+        10.0, gt=0, le=100, description="An open this far from the last close is warned of."
+    )
+
+
+class HttpSettings(Section):
+    """Where /health and /metrics are served."""
+
+    host: str = Field("127.0.0.1", description="Address to bind; local unless told otherwise.")
+    port: int = Field(8080, ge=0, le=65535, description="0 takes a free port and prints it.")
+
+
+class NotificationSettings(Section):
+    """Who is told, and when silence is worth a word."""
+
+    log: bool = Field(default=True, description="Write every notice to the log.")
+    stale_after_s: float = Field(
+        4500, ge=600, description="Age of the newest judged hour's close that alerts, s."
+    )
+
+
+class HealthSettings(Section):
+    """When a figure turns health to warn or fail."""
+
+    stale_warn_s: float = Field(4500, gt=0, description="Age of the newest judged hour's close, seconds.")
+    stale_fail_s: float = Field(10800, gt=0, description="Age of the newest judged hour's close, seconds.")
+    clock_warn_s: float = Field(1.0, gt=0, description="Offset against the exchange's clock, seconds.")
+    unpushed_warn_s: float = Field(7200, gt=0, description="Age of the oldest commit not pushed, seconds.")
+    disk_warn_bytes: int = Field(10**9, ge=0, description="Free bytes under the data repository.")
+    live_limit_s: float = Field(
+        180, ge=1, description="A stage without progress for so long is hung, seconds."
+    )
+
+
+class Settings(Section):
+    """Everything. Secrets are not here: they are mounted files, named under `exchanges`."""
+
+    mode: Literal["advise", "paper"] = Field("advise", description="paper comes with the trading package.")
+    data_repository: RepositorySettings
+    state_dir: Path | None = Field(
+        None, description="Lock, socket, outbox, intents; {base_path}.state when left out."
+    )
+    exchanges: dict[str, ExchangeSettings] = Field(min_length=1)
+    markets: tuple[MarketSettings, ...] = Field(min_length=1)
+    collection: CollectionSettings = CollectionSettings()
+    regime: RegimeConfig = RegimeConfig()
+    notifications: NotificationSettings = NotificationSettings()
+    health: HealthSettings = HealthSettings()
+    http: HttpSettings = HttpSettings()
+
+    @model_validator(mode="after")
+    def _markets_agree(self) -> Settings:
+        keys = [market.key for market in self.markets]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise ValueError(
+                f"markets: the key {twice[0]} stands {keys.count(twice[0])} times; keys are unique"
+            )
+        for index, market in enumerate(self.markets):
+            if market.exchange not in self.exchanges:
+                known = ", ".join(sorted(self.exchanges))
+                raise ValueError(
+                    f"markets.{index}.exchange: no exchange {market.exchange!r}; configured: {known}"
+                )
+        if self.mode == "paper":
+            raise ValueError("mode: paper is not built yet; use advise")
+        return self
+
+    @property
+    def state_path(self) -> Path:
+        base = self.data_repository.base_path
+        return self.state_dir or base.with_name(base.name + ".state")
+
+    def store(self) -> StoreSettings:
+        """Return the store's own settings."""
+        return StoreSettings(**self.data_repository.model_dump(), state_dir=self.state_path)
+
+    def rules(self) -> dict[str, Any]:
+        """Return the effective configuration that verdicts depend on, ready for JSON and YAML.
+
+        Places (folders, addresses, ports, remotes) and health limits are left out: the same rules on another
+        machine are the same configuration and have the same hash. Secrets are never in the settings.
+        """
+        return {
+            "mode": self.mode,
+            "markets": [market.model_dump(mode="json") for market in self.markets],
+            "exchanges": {
+                name: exchange.model_dump(mode="json", include={"kind", "fees"})
+                for name, exchange in sorted(self.exchanges.items())
+            },
+            "collection": self.collection.model_dump(mode="json"),
+            "regime": self.regime.model_dump(mode="json"),
+        }
+
+    def config_hash(self) -> str:
+        """Return `sha256:...` of `rules()`: the name that every record quotes."""
+        return digest_of(orjson.loads(orjson.dumps(self.rules(), option=orjson.OPT_SORT_KEYS)))

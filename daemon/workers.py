@@ -1,0 +1,276 @@
+"""The daemon's tasks: markets, pusher, notifier, housekeeper, pulse. One that dies is started anew."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from daemon.app import App
+from daemon.control import controlling
+from daemon.cycle import announce, recorded_facts, run_due_hours
+from daemon.http import serving
+from daemon.progress import LoopWatchdog
+from daemon.scheduler import ringing
+from daemon.settings import MarketSettings
+from market.errors import (
+    CommitFailed,
+    ExchangeError,
+    ExchangeRefused,
+    HistoryRefused,
+    PushFailed,
+    RateLimited,
+    RegimedError,
+    StoreError,
+)
+from market.hours import last_closed_hour
+from notifications.messages import stale_notice
+
+_log = structlog.get_logger("workers")
+RESTART_WAIT_S = (1.0, 5.0, 30.0, 60.0)
+MARKET_WAIT_S = (0.0, 60.0, 120.0, 300.0, 900.0)
+CLOCK_EVERY_S = 50.0
+PUSH_EVERY_S = 2.0
+PUSH_WAIT_S = (15.0, 30.0, 60.0, 120.0, 300.0, 900.0)
+STOP_S = 45.0
+CYCLE_STOP_S = 20.0
+LAST_PUSH_S = 10.0
+
+
+async def run_daemon(app: App, on_serving: Callable[[int], None] | None = None) -> None:
+    """Run until SIGTERM or SIGINT, then stop in order: ring no more, end the cycle, commit, push once.
+
+    Args:
+        app: The house.
+        on_serving: Called with the HTTP port once it is bound.
+
+    Raises:
+        ExchangeRefused: A key is dangerous or refused; the program must not go on.
+    """
+    await load_state(app)
+    await verify_keys(app)
+    async with working(app) as stop, serving(app, app.settings.http.host, app.settings.http.port) as port:
+        if on_serving is not None:
+            on_serving(port)
+        app.bells.ring_all()  # what is owed is not left to wait for the hour
+        async with ringing(app):
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                async for number in signals:
+                    _log.info("stopping", signal=signal.Signals(number).name)
+                    break
+        await stop()
+
+
+@asynccontextmanager
+async def working(app: App) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Run the workers for as long as the block does; yields what ends them in order."""
+    busy = anyio.create_task_group()
+
+    async def stop() -> None:
+        """Let the hour under way end at a safe point, then cancel what waits."""
+        app.board.stopping = True
+        with anyio.move_on_after(CYCLE_STOP_S):
+            await app.progress.idle()
+        busy.cancel_scope.cancel()
+
+    def end_process() -> None:
+        os._exit(70)
+
+    with LoopWatchdog(app.progress, app.clock.monotonic, warn_s=10.0, end=end_process):
+        async with anyio.create_task_group() as outer:
+            outer.start_soon(app.progress.pulse, app.metrics.loop_lag_s.observe)
+            async with busy:
+                for market in app.settings.markets:
+                    busy.start_soon(_supervised, app, f"market {market.key}", _market_worker, market)
+                busy.start_soon(_supervised, app, "pusher", _pusher)
+                busy.start_soon(_supervised, app, "notifier", _notifier)
+                busy.start_soon(_supervised, app, "housekeeper", _housekeeper)
+                busy.start_soon(_supervised, app, "control", controlling)
+                yield stop
+                busy.cancel_scope.cancel()
+            outer.cancel_scope.cancel()
+    await _leave(app)
+
+
+async def _leave(app: App) -> None:
+    """Commit what is durable, deliver what waits, try one push."""
+    with anyio.move_on_after(STOP_S - CYCLE_STOP_S, shield=True):
+        await app.store.flush()
+        await app.outbox.deliver()
+        if app.settings.data_repository.remote:
+            with anyio.move_on_after(LAST_PUSH_S):
+                try:
+                    await app.store.push(LAST_PUSH_S)
+                    app.board.last_push_at = app.clock.now()
+                except StoreError as error:
+                    _log.warning("last push failed, the commits stay here", error=str(error))
+
+
+async def load_state(app: App) -> None:
+    """Show what the store knows, and tell once more what a crash may have kept from being told."""
+    for market in app.settings.markets:
+        state = app.board.markets[market.key]
+        state.newest = await anyio.to_thread.run_sync(app.store.ledger.newest_judged, market.key)
+        if state.newest is None:
+            continue
+        state.newest_candle_at = state.newest.closes_at
+        before = recorded_facts(app, market.key, state.newest.plus(-1))
+        facts = recorded_facts(app, market.key, state.newest)
+        if facts is not None:
+            state.told = state.facts = facts
+            state.outcome = facts.outcome
+            await announce(app, before, facts, ())
+    app.board.ready = True
+
+
+async def verify_keys(app: App) -> None:
+    """Check each exchange's key before anything is signed.
+
+    Raises:
+        ExchangeRefused: It can withdraw, has an unknown right or no IP whitelist.
+    """
+    for name, exchange in app.exchanges.items():
+        state = app.board.exchanges[name]
+        if not exchange.has_keys:
+            continue
+        try:
+            await exchange.check_key()
+            state.keys = "verified"
+        except ExchangeRefused:
+            raise
+        except ExchangeError as error:
+            state.keys = "unverified"
+            _log.warning("key not checked, market data only", exchange=name, error=str(error))
+
+
+async def _supervised(app: App, name: str, worker: Callable[..., Awaitable[None]], *args: object) -> None:
+    """Run a worker for ever; a surprise is logged with its stack, and the worker starts anew."""
+    while True:
+        try:
+            await worker(app, *args)
+        except Exception:  # noqa: BLE001 a worker's surprise must not end the others
+            count = app.board.restarts[name] = app.board.restarts.get(name, 0) + 1
+            app.metrics.worker_restarts.labels(name).inc()
+            _log.exception("worker died, starting it anew", worker=name, restarts=count)
+            await anyio.sleep(RESTART_WAIT_S[min(count, len(RESTART_WAIT_S)) - 1])
+
+
+async def _market_worker(app: App, market: MarketSettings) -> None:
+    """Run what is due each time the bell rings; after trouble ask again with patience."""
+    bell, state = app.bells.of(market.key), app.board.markets[market.key]
+    not_before = 0.0
+    while True:
+        await bell.heard()
+        waits = state.retry_at is not None and app.clock.now() < state.retry_at
+        if app.board.stopping or waits or app.clock.monotonic() < not_before:
+            await _tell_if_stale(app, market.key)
+            continue
+        not_before = app.clock.monotonic() + await attend(app, market)
+
+
+async def attend(app: App, market: MarketSettings) -> float:
+    """Run what a market owes; trouble is shown, and the hour stays owed.
+
+    Returns:
+        Seconds to leave the market alone.
+    """
+    state = app.board.markets[market.key]
+    try:
+        await _measure_clock(app, market.exchange)
+        await run_due_hours(app, market)
+    except RegimedError as error:
+        return await _troubled(app, market, error)
+    if state.trouble is not None:
+        _log.info("recovered", market=market.key, after_failures=state.failures, was=state.trouble)
+        state.trouble, state.failures = None, 0
+    return 0.0
+
+
+async def _troubled(app: App, market: MarketSettings, error: RegimedError) -> float:
+    """Show trouble once, not each minute of an outage; returns seconds to wait."""
+    state = app.board.markets[market.key]
+    if state.failures == 0:
+        _log.warning("hour stays owed", market=market.key, error=str(error), kind=type(error).__name__)
+    state.trouble, state.failures = str(error), state.failures + 1
+    app.metrics.errors.labels(market.key, type(error).__name__).inc()
+    await _tell_if_stale(app, market.key)
+    if isinstance(error, RateLimited):
+        return error.retry_after_s
+    return MARKET_WAIT_S[min(state.failures, len(MARKET_WAIT_S)) - 1]
+
+
+async def _measure_clock(app: App, name: str) -> None:
+    """Measure our clock against the exchange's, once for all its markets."""
+    state = app.board.exchanges[name]
+    now = app.clock.monotonic()
+    if state.clock_measured_at is not None and now - state.clock_measured_at < CLOCK_EVERY_S:
+        return
+    state.clock_measured_at = now
+    offset = await app.exchanges[name].clock_offset()
+    state.clock_ahead_s = round(offset.ahead_s, 3)
+
+
+async def _tell_if_stale(app: App, key: str) -> None:
+    """No data is news too: say once that a market has had no fresh hour for too long."""
+    state = app.board.markets[key]
+    now = app.clock.now()
+    since = app.board.started_at if state.newest is None else state.newest.closes_at
+    if (now - since).total_seconds() > app.settings.notifications.stale_after_s:
+        notice = stale_notice(key, state.newest, last_closed_hour(now), state.trouble or "")
+        if await anyio.to_thread.run_sync(app.outbox.enqueue, notice):
+            app.bells.notifier.ring()
+
+
+async def _pusher(app: App) -> None:
+    """Take over what an operator pushed and bring our commits out: patient, never in a cycle's way."""
+    if not app.settings.data_repository.remote:
+        await anyio.sleep_forever()
+    failures = 0
+    while True:
+        await app.bells.pusher.heard()
+        try:
+            await app.store.fetch_and_merge()
+            await app.store.push()
+        except (PushFailed, HistoryRefused, CommitFailed) as error:
+            failures += 1
+            app.metrics.push_failures.inc()
+            if failures == 1:
+                _log.warning("push failed, kept and tried again", error=str(error))
+            app.board.push_failures, app.board.push_trouble = failures, str(error)
+            app.board.remote_unrelated = isinstance(error, HistoryRefused)
+            await anyio.sleep(PUSH_WAIT_S[min(failures, len(PUSH_WAIT_S)) - 1])
+            app.bells.pusher.ring()
+            continue
+        if failures:
+            _log.info("push recovered", after_failures=failures)
+        failures = 0
+        app.board.push_failures, app.board.push_trouble, app.board.remote_unrelated = 0, None, False
+        app.board.last_push_at = app.clock.now()
+        await anyio.sleep(PUSH_EVERY_S)  # rings that came meanwhile are answered by one push
+
+
+async def _notifier(app: App) -> None:
+    """Deliver what waits whenever something was put there, and each minute for what was not taken."""
+    while True:
+        await app.outbox.deliver()
+        await app.bells.notifier.heard_within(60)
+
+
+async def _housekeeper(app: App) -> None:
+    """Keep the operator's `git status` honest and Git small, outside the cycle."""
+    maintained_on = None
+    while True:
+        await app.bells.housekeeper.heard()
+        if any(state.owed for state in app.board.markets.values()):
+            continue
+        await app.store.flush()  # what a later fetch completed has no judgement to go with
+        await app.store.refresh_index()
+        today = app.clock.now().date()
+        if maintained_on is not None and today != maintained_on:
+            await app.store.maintain()
+        maintained_on = today
