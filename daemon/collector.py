@@ -13,7 +13,7 @@ import structlog
 from daemon.app import App
 from daemon.settings import MarketSettings
 from exchanges.collection import collect_bars, collect_snapshot
-from market.errors import DataInvalid, ExchangeError
+from market.errors import DataInvalid, ExchangeError, HistoryRefused
 from market.hours import Hour, Timeframe, last_closed_hour
 from market.snapshot import MarketSnapshot
 from market.units import price_scale_for
@@ -71,7 +71,14 @@ async def _fetch_better(
     known = 0 if held is None else 60 - len(held.missing)
     if 60 - len(snapshot.missing) <= known:
         return held
-    await app.store.write_snapshot(snapshot)
+    try:
+        with app.progress.working("writer"):
+            await app.store.write_snapshot(snapshot)
+    except HistoryRefused:
+        # A write that failed half-way was finished since: what lies there is the hour.
+        if (finished := await _held(app, market.key, hour)) is None:
+            raise
+        return finished
     return snapshot
 
 
@@ -177,5 +184,6 @@ async def fetch_history(app: App, market: MarketSettings, hour: Hour) -> None:
                     price_scale=price_scale_for(rules.price_increment),
                 )
     if files:
-        await app.store.write_candles(files, f"[history] {market.key} {hour}: {sum(bars.values())} bars")
+        with app.progress.working("writer"):
+            await app.store.write_candles(files, f"[history] {market.key} {hour}: {sum(bars.values())} bars")
     _log.info("history fetched", market=market.key, bars=bars)

@@ -6,9 +6,12 @@ made up. First the hours as fast as the machine can, then live at a multiple of 
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -113,7 +116,8 @@ async def run_demo(plan: DemoPlan) -> None:
                 print(f"regimed demo on {stage.words}", file=sys.stderr)
                 print(f"regimed demo: http://127.0.0.1:{port}/health, folder {plan.folder}", file=sys.stderr)
                 began = clock.monotonic()
-                judged = await _run_hours(app, clock, plan, stage)
+                with _only_warnings():
+                    judged = await _run_hours(app, clock, plan, stage)
                 seconds = clock.monotonic() - began
                 if not plan.once:
                     _summary(plan, app, stage, judged, seconds, port)
@@ -172,6 +176,18 @@ async def _run_hours(app: App, clock: DrivenClock, plan: DemoPlan, stage: Stage)
             judged += sum(state.newest == hour for state in app.board.markets.values())
             bar.update(task, advance=1)
     return judged
+
+
+@contextmanager
+def _only_warnings() -> Iterator[None]:
+    """Keep hundreds of lines a second off the screen."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        root.setLevel(before)
 
 
 async def _attend_all(app: App) -> None:

@@ -76,6 +76,7 @@ async def working(app: App) -> AsyncIterator[Callable[[], Awaitable[None]]]:
         app.board.stopping = True
         with anyio.move_on_after(CYCLE_STOP_S):
             await app.progress.idle()
+        await anyio.to_thread.run_sync(app.store.end_remote_calls)
         busy.cancel_scope.cancel()
 
     def end_process() -> None:
@@ -134,18 +135,25 @@ async def verify_keys(app: App) -> None:
     Raises:
         ExchangeRefused: It can withdraw, has an unknown right or no IP whitelist.
     """
-    for name, exchange in app.exchanges.items():
-        state = app.board.exchanges[name]
-        if not exchange.has_keys:
-            continue
-        try:
-            await exchange.check_key()
-            state.keys = "verified"
-        except ExchangeRefused:
-            raise
-        except ExchangeError as error:
-            state.keys = "unverified"
+    for name in app.exchanges:
+        await _verify_key(app, name)
+
+
+async def _verify_key(app: App, name: str) -> None:
+    """Check one key; unreachable means market data only, asked again with the next hour."""
+    state, exchange = app.board.exchanges[name], app.exchanges[name]
+    if not exchange.has_keys or state.keys == "verified":
+        return
+    try:
+        await exchange.check_key()
+    except ExchangeRefused:
+        raise
+    except ExchangeError as error:
+        if state.keys != "unverified":
             _log.warning("key not checked, market data only", exchange=name, error=str(error))
+        state.keys = "unverified"
+        return
+    state.keys = "verified"
 
 
 async def _supervised(app: App, name: str, worker: Callable[..., Awaitable[None]], *args: object) -> None:
@@ -153,6 +161,8 @@ async def _supervised(app: App, name: str, worker: Callable[..., Awaitable[None]
     while True:
         try:
             await worker(app, *args)
+        except ExchangeRefused:
+            raise  # a dangerous key ends the program
         except Exception:  # noqa: BLE001 a worker's surprise must not end the others
             count = app.board.restarts[name] = app.board.restarts.get(name, 0) + 1
             app.metrics.worker_restarts.labels(name).inc()
@@ -170,6 +180,7 @@ async def _market_worker(app: App, market: MarketSettings) -> None:
         if app.board.stopping or waits or app.clock.monotonic() < not_before:
             await _tell_if_stale(app, market.key)
             continue
+        await _verify_key(app, market.exchange)
         not_before = app.clock.monotonic() + await attend(app, market)
 
 

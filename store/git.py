@@ -13,6 +13,7 @@ import git
 
 LOCAL_TIMEOUT_S = 30.0
 _CREDENTIALS = re.compile(r"://[^/@\s]+@")
+_FRAME = re.compile(r"std(?:err|out): '(.*)'", re.DOTALL)
 _REMOTE_FORM = re.compile(r"(?:(?:file|ssh|git|https?)://|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:|/|\.{1,2}/)[^\s]+")
 
 
@@ -51,8 +52,8 @@ class GitCommands:
                 handle.seek(0)
                 return self._execute(args, handle, timeout_s)
         except git.GitCommandError as error:
-            problem = str(error.stderr or error.stdout or error)
-            raise GitFailed(args[0], problem) from None
+            printed = "\n".join(_plain(text) for text in (error.stdout, error.stderr) if text)
+            raise GitFailed(args[0], printed or f"exit status {error.status}") from None
         except (git.GitCommandNotFound, OSError) as error:
             raise GitFailed(args[0], str(error)) from None
 
@@ -69,6 +70,12 @@ class GitCommands:
             env=self._environment,
         )
         return printed
+
+
+def _plain(printed: str) -> str:
+    """Return what Git printed, without the frame that GitPython puts round it."""
+    found = _FRAME.fullmatch(printed.strip())
+    return found.group(1).strip() if found else printed.strip()
 
 
 def git_environment(ssh_key_file: Path | None = None, known_hosts_file: Path | None = None) -> dict[str, str]:
@@ -116,6 +123,15 @@ def shown_remote(url: str) -> str:
 def blob_id(data: bytes) -> str:
     """Return the name that Git gives to these bytes."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def child_processes() -> int:
+    """Return how many child processes this process has; 0 where the system does not tell."""
+    try:
+        tasks = list(Path("/proc/self/task").iterdir())
+        return sum(len((task / "children").read_text().split()) for task in tasks)
+    except OSError:
+        return 0
 
 
 def live_git_processes(folder: Path) -> list[int] | None:

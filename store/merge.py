@@ -43,7 +43,7 @@ def plan_merge(repository: Repository, theirs: str, accepts: Accepts) -> MergePl
     try:
         base = repository.git.text("merge-base", f"refs/heads/{repository.branch}", theirs)
     except GitFailed as error:
-        if error.problem.strip() and "exit code(1)" not in error.problem:
+        if error.problem != "exit status 1":
             raise
         raise HistoryRefused(
             "remote", "it has no commit in common with this repository; name the right one, or an empty one"

@@ -389,7 +389,7 @@ class SnapshotReader:
         )
         if not nothing_newer:
             return assemble(market.tables, parts, span, self._max_missing, scales)
-        if market.whole is None or market.whole[0].first.keys() != span.first.keys():
+        if market.whole is None or not _covers(market.whole[0], span):
             held = Span({t: self._held_from(market, t) for t in span.first}, market.hi - 1, FOREVER)
             finest = finest_scales(table, parts, held)
             market.whole = (held, finest, assemble(market.tables, parts, held, self._max_missing, finest))
@@ -485,6 +485,14 @@ class SnapshotReader:
                         parse_snapshot(f"{folder}/{entry}") for entry in disk.names_in(self._root / folder)
                     )
                     yield from (name for name in names if name is not None)
+
+
+def _covers(held: Span, span: Span) -> bool:
+    return (
+        held.last >= span.last
+        and held.first.keys() == span.first.keys()
+        and all(held.first[timeframe] <= first for timeframe, first in span.first.items())
+    )
 
 
 def span_of(hour: Hour, timeframes: Mapping[Timeframe, int], as_of: datetime) -> Span:

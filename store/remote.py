@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-from store.git import GitCommands, GitFailed, shown_remote
+from store.git import GitCommands, GitFailed, live_git_processes, shown_remote
 
 REMOTE = "origin"
+_REMOTE_WORDS = {b"fetch", b"push", b"ls-remote", b"maintenance"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +68,8 @@ class Remote:
 
     def maintain(self, timeout_s: float = 1800.0) -> None:
         """Pack what has gathered: loose objects, small packs, the commit graph. Never in a cycle."""
-        tasks = ("--task=loose-objects", "--task=incremental-repack")
-        self.git.run("maintenance", "run", "--quiet", *tasks, timeout_s=timeout_s)
+        for task in ("loose-objects", "incremental-repack"):  # one run would not see the pack just made
+            self.git.run("maintenance", "run", "--quiet", f"--task={task}", timeout_s=timeout_s)
         self.git.run("prune-packed", "--quiet", timeout_s=timeout_s)
         self.git.run("commit-graph", "write", "--reachable", "--changed-paths", timeout_s=timeout_s)
 
@@ -75,6 +80,23 @@ class Remote:
         return Counts(told["count"], told["packs"], 1024 * (told["size"] + told["size-pack"]))
 
 
+def end_remote_calls(root: Path) -> int:
+    """End our own Git processes that speak to the remote, so that a stop never waits for a dead one."""
+    ended = 0
+    for pid in live_git_processes(root) or []:
+        folder = Path("/proc") / str(pid)
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            continue  # it ended by itself
+        if parent == os.getpid() and _REMOTE_WORDS & set(words):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+                ended += 1
+    return ended
+
+
 def is_diverged(error: GitFailed) -> bool:
     """Return whether a push was refused because the remote has commits that we do not."""
     return any(word in error.problem for word in ("fetch first", "non-fast-forward"))
@@ -82,5 +104,6 @@ def is_diverged(error: GitFailed) -> bool:
 
 def remote_problem(remote: str | None, error: GitFailed) -> str:
     """Return one line about a remote that did not do what was asked."""
-    lines = [line.strip() for line in error.problem.splitlines() if line.strip()]
+    told = (line.strip() for line in error.problem.splitlines())
+    lines = [line for line in told if line and not line.startswith(("hint:", "To "))]
     return f"{shown_remote(remote or REMOTE)}: {' / '.join(lines)[:300]}"

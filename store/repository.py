@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -134,7 +135,7 @@ class Repository:
         timeout_s: float = 60.0,
     ) -> Repository:
         """Return a new repository: a clone where the remote has the branch, else one with just a README."""
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        if not is_blank(root):
             raise RepositoryUnusable(f"{root}: not an empty folder, so nothing is created here")
         environment = environment or git_environment()
         root.mkdir(parents=True, exist_ok=True)
@@ -146,6 +147,7 @@ class Repository:
                 repository.git.run("update-ref", f"refs/heads/{branch}", theirs)
                 repository.git.run("reset", "--quiet", "--hard")
         except (GitFailed, git.GitError) as error:
+            shutil.rmtree(root / ".git", ignore_errors=True)  # ours, and without a commit
             raise RepositoryUnusable(f"{root}: could not be created: {error}") from None
         if repository.head() is None:
             readme = Commit({"README.md": Change(_README)}, "[start] a data repository\n", at)
@@ -250,8 +252,33 @@ class Repository:
             if error.problem and "needs update" not in error.problem:
                 raise
 
+    def restore_deleted(self) -> int:
+        """Bring files back that the history holds and the work tree lost; call after `refresh_index`."""
+        deleted = self.git.run("ls-files", "--deleted", "-z")
+        self.git.run("checkout-index", "--quiet", "-z", "--stdin", stdin=deleted)
+        return deleted.count(b"\0")
+
+    def untracked(self, folders: Sequence[str]) -> list[str]:
+        """Return the files in these folders that no commit holds; call after `refresh_index`."""
+        listed = self.git.run("ls-files", "--others", "-z", "--", *folders)
+        return [path for path in listed.decode(errors="surrogateescape").split("\0") if path]
+
     def close(self) -> None:
         self._repo.close()
+
+
+def is_blank(root: Path) -> bool:
+    """Return whether a repository may be created here: no folder, or not even one commit in it."""
+    if not root.exists():
+        return True
+    if not root.is_dir():
+        return False
+    found = {entry.name for entry in root.iterdir()}
+    heads = root / ".git" / "refs" / "heads"
+    packed = root / ".git" / "packed-refs"
+    return not found or (
+        found == {".git"} and heads.is_dir() and not any(heads.iterdir()) and not packed.exists()
+    )
 
 
 def _instruction(path: str, change: Change) -> bytes:

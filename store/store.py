@@ -19,20 +19,20 @@ from market.failpoints import reach
 from market.hours import Hour, Timeframe, instant_iso, instant_of_ts
 from market.ports import Clock
 from market.snapshot import MarketSnapshot
-from store.change_set import ChangeSet, check_content
+from store.change_set import MAX_FILES, ChangeSet, check_content
 from store.control import socket_path
-from store.git import GitCommands, GitFailed, git_environment
+from store.git import GitCommands, GitFailed, child_processes, git_environment
 from store.inputs import InputReader
 from store.intents import Intents
 from store.ledger import Ledger, snapshots_of_hour
 from store.lock import RepositoryLock
 from store.merge import Accepts, MergePlan
-from store.paths import SnapshotName, config_path, metrics_path, parse_metrics
+from store.paths import OWNED, SnapshotName, config_path, metrics_path, parse_metrics
 from store.quarantine import quarantine_change_set
 from store.reader import CacheCounts, Fault, SnapshotReader
 from store.records import encode_metrics, metrics_file
-from store.remote import Counts, Remote, is_diverged, remote_problem
-from store.repository import Identity, Repository
+from store.remote import Counts, Remote, end_remote_calls, is_diverged, remote_problem
+from store.repository import Identity, Repository, is_blank
 from store.settings import StoreSettings
 from store.snapshots import decode_snapshot, encode_snapshot
 from store.writer import Recovery, Writer
@@ -75,7 +75,9 @@ class StoreState:
     cache: CacheCounts
     counts: Counts
     maintained_at: datetime | None
+    children: int
     recovery: Recovery
+    restored: int
     stale_locks: tuple[str, ...]
 
 
@@ -91,6 +93,7 @@ class _Progress:
     counts: Counts = field(default_factory=lambda: Counts(0, 0, 0))
     maintained_at: datetime | None = None
     recovery: Recovery = field(default_factory=Recovery)
+    restored: int = 0
     stale_locks: tuple[str, ...] = ()
 
 
@@ -139,7 +142,7 @@ class Store:
         )
         self._inputs = InputReader(self.root, self._reader, timeframes)
         self._environment = git_environment(settings.ssh_key_file, settings.known_hosts_file)
-        self._held: dict[tuple[str, Hour], int] = {}
+        self._held: dict[tuple[str, Hour], list[int]] = {}
         self._commit_names: dict[int, str] = {}
         self._wanted: set[int] = set()
         self._progress = _Progress()
@@ -215,7 +218,7 @@ class Store:
                 raise
             path, number = await self._in_writer(self._hand_over_snapshot, snapshot, data)
         if number is not None:
-            self._held[snapshot.key, snapshot.hour] = number
+            self._held.setdefault((snapshot.key, snapshot.hour), []).append(number)
         await self._in_reader(self._reader.notice, path)
         return path
 
@@ -252,8 +255,8 @@ class Store:
                 "Engine-Version": str(evaluation.engine_version),
             },
         )
-        held = self._held.get((inputs.key, inputs.hour))
-        recorded = await self._recorded(change_set, path, joins=() if held is None else (held,))
+        held = self._held.get((inputs.key, inputs.hour), [])
+        recorded = await self._recorded(change_set, path, joins=tuple(held))
         self._held.pop((inputs.key, inputs.hour), None)
         return recorded
 
@@ -342,6 +345,10 @@ class Store:
         self._progress.refused = dict(plan.refused)
         return dict(plan.refused)
 
+    def end_remote_calls(self) -> int:
+        """End what speaks to the remote right now; its caller gets `PushFailed`. For a stop in time."""
+        return end_remote_calls(self.root)
+
     # -- upkeep
 
     async def refresh_index(self) -> None:
@@ -379,7 +386,9 @@ class Store:
             cache=self._reader.counts,
             counts=p.counts,
             maintained_at=p.maintained_at,
+            children=child_processes(),
             recovery=p.recovery,
+            restored=p.restored,
             stale_locks=p.stale_locks,
         )
 
@@ -407,8 +416,7 @@ class Store:
     def _open(self, create: bool) -> None:  # noqa: FBT001
         s = self._settings
         identity = Identity(s.author_name, s.author_email)
-        missing = not self.root.exists() or (self.root.is_dir() and not any(self.root.iterdir()))
-        if create and missing:
+        if create and is_blank(self.root):
             Repository.create(
                 self.root,
                 self._clock.now(),
@@ -430,7 +438,26 @@ class Store:
         self._progress.unpushed = deque(self._remote.unpushed() if s.remote else [])
         self._commit_waiting()
         repository.refresh_index()
+        self._progress.restored = repository.restore_deleted()
+        if self._adopt(repository.untracked([folder for folder in OWNED if folder != "grids"])):
+            self._commit_waiting()
+            repository.refresh_index()
         self._progress.counts = self._remote.counts()
+
+    def _adopt(self, paths: list[str]) -> bool:
+        """Hand over valid files that lie there without a commit or an intent: the state folder was lost."""
+        files = {}
+        for path in paths[:MAX_FILES]:
+            data = (self.root / path).read_bytes()
+            try:
+                check_content(ChangeSet({path: data}, "[adopt]"))
+            except DataInvalid:
+                continue  # `verify` names it
+            files[path] = data
+        if files:
+            what = f"[adopt] {len(files)} files that lay here uncommitted"
+            self._writer.hand_over(ChangeSet(files, what), self._clock.now())
+        return bool(files)
 
     def _close(self) -> None:
         if self._opened is not None:

@@ -8,6 +8,7 @@ crash leaves is finished when every new byte is there, else undone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -78,7 +79,7 @@ class Writer:
             self._waiting.clear()
             for place, intent in enumerate(intents):
                 if intent.kind == "merge":
-                    self._restore([file.path for file in intent.files])
+                    self._bring([file.path for file in intent.files])
                     self._intents.remove(intent.number)
                 elif self._can_finish(intent, intents[place + 1 :]):
                     self._finish(intent)
@@ -174,7 +175,7 @@ class Writer:
             reach("merge.before_commit")
             self._repository.commit([Commit(plan.changes, plan.message, at, merges=theirs)])
             reach("merge.before_rename")
-            self._restore(list(plan.changes))
+            self._bring(list(plan.changes))
             self._intents.remove(intent.number)
         except (GitFailed, OSError) as error:
             raise CommitFailed(f"merge: {error}") from None
@@ -276,16 +277,20 @@ class Writer:
         held = self._repository.blobs(paths)
         for place, path in enumerate(paths):
             target = self._root / path
-            inside = [parent for parent in target.parents if self._root in parent.parents]
-            if any(parent.is_symlink() for parent in inside):
-                raise OSError(f"{path}: a link in its folders leads elsewhere")
             if path not in held:
                 disk.remove(target)
                 continue
             data = self._repository.bytes_of(held[path])
-            if disk.read(target) != data:
-                disk.make_folder(target.parent, self._root)
-                disk.replace_synced(target, data, self._intents.incoming / f"restored-{place}.part")
+            disk.make_folder(target.parent, self._root)
+            disk.replace_synced(target, data, self._intents.incoming / f"restored-{place}.part")
+
+    def _bring(self, paths: Sequence[str]) -> None:
+        """Write what came from outside; where something of the operator's is in the way, it stays."""
+        for path in paths:
+            inside = [parent for parent in (self._root / path).parents if self._root in parent.parents]
+            if not any(parent.is_symlink() for parent in inside):
+                with suppress(FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError):
+                    self._restore([path])
 
     # -- commit
 
@@ -293,8 +298,8 @@ class Writer:
         groups = self._groups()
         if not groups:
             return {}
-        reach("writer.before_commit")
         try:
+            reach("writer.before_commit")
             paths = {file.path for group in groups for entry in group for file in entry.intent.files}
             removed = {path for group in groups for entry in group for path in entry.intent.removes}
             held = self._repository.blobs(paths | removed)

@@ -78,11 +78,12 @@ def analyze(
         fail(str(error), 2)
     if as_of not in (None, "now"):
         fail(f"--as-of: {as_of!r}; expected now, or nothing for each hour's own time", 2)
+    span = _span(hour, first, last)
     if data is not None:
-        rows = _from_recorded(key, data, window, _span(hour, first, last), _regime_of(config))
+        rows = _from_recorded(key, data, window, span, _regime_of(config))
     else:
         root = repo or settings_of(config).data_repository.base_path
-        rows = _from_repository(key, root, _span(hour, first, last), config, everything=as_of == "now")
+        rows = _from_repository(key, root, span, config, everything=as_of == "now")
     if as_of == "now":
         print("regimed: --as-of now: files collected later than the records count too", file=sys.stderr)
     _print_rows(list(rows), form)

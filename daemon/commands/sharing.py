@@ -13,7 +13,7 @@ import orjson
 import typer
 from rich.console import Console
 
-from daemon.configuration import load_settings
+from daemon.configuration import PREFIX, load_settings
 from daemon.settings import Settings
 from market.hours import Hour
 
@@ -50,6 +50,8 @@ def settings_of(config: Path | None) -> Settings:
         ConfigInvalid: With every problem at once.
     """
     file = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+    if file is None and not any(name.startswith(PREFIX) for name in os.environ):
+        fail("there is no config.yaml here; name one with --config, or start from config/config.yaml", 2)
     return load_settings(file, os.environ)
 
 

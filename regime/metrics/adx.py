@@ -83,7 +83,7 @@ def directional_averages(
         )
         started: list[float] | None = None
     else:
-        up_average, down_average = sum(up[:bars]) / bars, sum(down[:bars]) / bars
+        up_average, down_average = math.fsum(up[:bars]) / bars, math.fsum(down[:bars]) / bars
         average, started, done = math.nan, [], bars
         up, down = up[bars - 1 :], down[bars - 1 :]
     for row in range(done, rows):
@@ -99,7 +99,7 @@ def directional_averages(
             else:
                 started.append(dx)
                 if len(started) == bars:
-                    average, started = sum(started) / bars, None
+                    average, started = math.fsum(started) / bars, None
         plus[row], minus[row], averages[row] = up_average, down_average, average
     return DirectionalAverages(plus, minus, averages)
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,18 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def write_config(folder: Path, url: str, symbols: Sequence[str], **changes: Any) -> Path:
+def write_config(
+    folder: Path, url: str, symbols: Sequence[str], exchange: dict[str, Any] | None = None, **changes: Any
+) -> Path:
     """Write a configuration over the sandbox, and make its bare remote."""
     remote = folder / "remote.git"
     if not remote.exists():
         subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(remote)], check=True)
     config = {
         "data_repository": {"base_path": str(folder / "data"), "remote": str(remote)},
-        "exchanges": {"sandbox": {"kind": "kucoin", "base_url": url, "resilience": QUICK}},
+        "exchanges": {
+            "sandbox": {"kind": "kucoin", "base_url": url, "resilience": QUICK, **(exchange or {})}
+        },
         "markets": [{"exchange": "sandbox", "symbol": symbol} for symbol in symbols],
         "http": {"port": 0},
         **changes,
@@ -56,6 +61,12 @@ def write_config(folder: Path, url: str, symbols: Sequence[str], **changes: Any)
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
+
+
+@cache
+def simulated(markets: int) -> SimulatedMarket:
+    """Return the simulated market; it is the same for all tests, so its candles are drawn once."""
+    return SimulatedMarket(symbols=DEFAULT_SYMBOLS[:markets])
 
 
 @dataclass
@@ -100,12 +111,12 @@ async def house(
     markets: int = 1,
     start: Hour = START,
     faults: Sequence[Fault] = (),
-    exchange: Any = None,
+    candles: Any = None,
     **changes: Any,
 ) -> AsyncIterator[House]:
     """Build the application in `folder`; the first hour to collect is `start`."""
     clock = DrivenClock(start.closes_at + SETTLE)
-    market = exchange or SimulatedMarket(symbols=DEFAULT_SYMBOLS[:markets])
+    market = candles or simulated(markets)
     async with running_sandbox(market, clock, faults=faults) as sandbox:
         symbols = [rules.symbol for rules in market.symbols]
         settings = load_settings(write_config(folder, sandbox.url, symbols, **changes), {})

@@ -157,12 +157,14 @@ async def test_an_incomplete_hour_is_completed_by_the_fetch_at_five_minutes(tmp_
         assert there.metrics(hour)["data_quality"]["missing"] == 0
         folder = tmp_path / "data" / "snapshots" / "ETH-USDT" / f"{hour.opens_at:%Y/%m/%d}"
         assert {path.name for path in folder.glob("01*")} == {"01.json", "01.partial-1.json"}
+        changed = git(tmp_path / "data", "show", "--name-only", "--format=", "HEAD").split()
+        assert len(changed) == 3  # both files and the judgement, one commit
     assert_sound(tmp_path)
 
 
 @pytest.mark.parametrize(("missing", "outcome"), [(3, "analysed"), (4, "insufficient"), (60, "no_data")])
 async def test_an_hour_that_stays_incomplete_is_judged_after_thirty_minutes(tmp_path, missing, outcome):
-    """At most 3 missing minutes as it is, with more insufficient, with none no_data; never silently filled."""
+    """At most 3 missing minutes as it is, with more insufficient, with none no_data; never filled."""
     hour = START.plus(1)
     async with house(tmp_path) as there:
         await there.hour(START)

@@ -116,6 +116,23 @@ def test_memory_of_another_past_is_not_used():
         assert engine.analyze(window) == RegimeEngine(CONFIG).analyze(window)
 
 
+@pytest.mark.parametrize("column", ["high", "low", "close"])
+def test_one_changed_number_is_enough_to_fold_again(column: str):
+    """A repair of one column of one bar, however small, is another past."""
+    engine = RegimeEngine(CONFIG)
+    engine.analyze(window_of(SERIES))
+    wide = SERIES.rows(400, 1600)
+    at = 1100 + int(np.argmax(wide.high[1100:] - wide.close[1100:]))
+    changed = replace(wide, **{column: getattr(wide, column).copy()})
+    if column == "close":
+        changed.close[at] = wide.high[at]
+    else:
+        getattr(changed, column)[at] += 4000 if column == "high" else -4000
+    engine.analyze(window_of(wide))
+    window = window_of(changed, four_hours=aggregate(SERIES, Timeframe.H4))
+    assert engine.analyze(window) == RegimeEngine(CONFIG).analyze(window)
+
+
 def test_a_4h_bar_that_turns_up_late_changes_what_the_hours_after_it_saw():
     """The 1h bars are the same; what was remembered of T4 is not."""
     four_hours = aggregate(SERIES, Timeframe.H4)

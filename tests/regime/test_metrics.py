@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import reduce
+from operator import add
 
 import numpy as np
 import pytest
@@ -232,5 +234,6 @@ def test_rolling_sums_do_not_depend_on_how_many_rows_are_computed_together(lengt
         alone = windows_ending(values[: row + length], length, row + length - 1)
         for statistic in (sums, means, medians):
             assert statistic(alone)[0] == statistic(together)[row]
+    assert sums(together)[0] == reduce(add, values[:length].tolist())  # strictly oldest first
     np.testing.assert_allclose(sums(together), together.sum(axis=1), rtol=1e-12)
     np.testing.assert_allclose(medians(together), np.median(together, axis=1), rtol=1e-12)

@@ -179,7 +179,7 @@ def test_the_quick_way_sees_the_same_hour():
 
 
 def test_every_flipped_byte_and_every_cut_is_refused():
-    """A damaged snapshot is never half-read; only another valid `collected_at` cannot be told from the right one."""
+    """A damaged snapshot is never half-read; only another valid `collected_at` would not show."""
     data = encode_snapshot(hour_snapshot(HOUR))
     start = data.index(b'"collected_at":"')
     free = range(start, start + len(b'"collected_at":"2026-02-02T15:00:05Z"'))

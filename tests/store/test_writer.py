@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from datetime import timedelta
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,18 @@ STATES = "exit_states/ETH-USDT/2026-02-02.yaml"
 def snapshot_files(offset: int = 0) -> dict[str, bytes]:
     hour = FIRST.plus(offset)
     return {f"snapshots/{KEY}/{hour.opens_at:%Y/%m/%d/%H}.json": encode_snapshot(hour_snapshot(hour))}
+
+
+@pytest.fixture(scope="module")
+def blank(tmp_path_factory):
+    """A new repository whose exit states have one entry, to be copied."""
+    place = tmp_path_factory.mktemp("blank")
+    Repository.create(place / "data", NOON).close()
+    made = writer_at(place)
+    made.hand_over(ChangeSet({STATES: b"a: 1\n"}, "m"), NOON)
+    made.commit_waiting()
+    made._repository.close()
+    return place
 
 
 @pytest.fixture
@@ -261,22 +274,18 @@ def write_all(writer: Writer) -> None:
     writer.commit_waiting()
 
 
-def test_any_failed_disk_call_is_recovered_from(tmp_path, monkeypatch):
+def test_any_failed_disk_call_is_recovered_from(tmp_path, blank, monkeypatch):
     """Whichever call fails first: the same change-sets again give the same files, nothing lost or doubled."""
     fail_at, reached = 0, True
     while reached:
         fail_at += 1
         place = tmp_path / str(fail_at)
-        Repository.create(place / "data", NOON).close()
+        shutil.copytree(blank, place)
         writer = writer_at(place)
-        writer.hand_over(ChangeSet({STATES: b"a: 1\n"}, "m"), NOON)
-        writer.commit_waiting()
         failing = FailingOs(fail_at)
         monkeypatch.setattr(disk, "os", failing)
-        try:
+        with suppress(CommitFailed):
             write_all(writer)
-        except CommitFailed:
-            pass
         monkeypatch.setattr(disk, "os", os)
         reached = failing.calls >= fail_at
         if fail_at % 2:  # half of the runs go on, half start anew
@@ -367,6 +376,40 @@ def test_two_growths_that_wait_are_recovered_in_order(writer, place):
     assert verify(place / "data").ok
 
 
+def test_a_disk_or_git_that_does_not_answer_is_tried_again(writer, place, monkeypatch):
+    """A recovery that fails says so, and the next call recovers."""
+    (path, data), *_ = snapshot_files().items()
+    writer.hand_over(ChangeSet({path: data}, "m"), NOON)
+    writer.commit_waiting()
+
+    def refuse(_paths):
+        raise GitFailed("ls-tree", "no")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writer._repository, "blobs", refuse)
+        with pytest.raises(CommitFailed, match="ls-tree"):
+            writer.hand_over(ChangeSet({path: data}, "m"), NOON)
+        writer.hand_over(ChangeSet({STATES: b"a: 1\n"}, "m"), NOON)
+        (place / "data" / STATES).unlink()
+        with pytest.raises(CommitFailed, match="recovery"):
+            writer.recover()
+    assert writer.hand_over(ChangeSet(snapshot_files(1), "m"), NOON) is not None
+    assert len(writer.commit_waiting()) == 1
+
+
+def test_an_uncommitted_corrupt_file_leaves_no_trace_of_its_place(writer, place):
+    """A file that was never in the history goes to quarantine alone."""
+    (path, data), *_ = snapshot_files().items()
+    target = place / "data" / path
+    target.parent.mkdir(parents=True)
+    target.write_bytes(data)
+    files = {f"quarantine/{path}.1": b"x", f"quarantine/{path}.1.reason.yaml": b"reason: x\n"}
+    writer.hand_over(ChangeSet(files, "[quarantine] x", removes=(path,)), NOON)
+    writer.commit_waiting()
+    assert not target.exists()
+    assert path not in committed(place)
+
+
 KILL_POINTS = [name for name in NAMES if name.startswith("writer.")]
 _CHILD = """
 import os, signal, sys
@@ -393,13 +436,9 @@ write_all(writer)
     [(name, 1) for name in KILL_POINTS] + [("writer.before_write", 3), ("writer.before_fsync", 4),
      ("writer.before_rename", 2), ("writer.after_rename", 2), ("writer.after_intent", 2)],
 )  # fmt: skip
-def test_a_kill_anywhere_loses_and_doubles_nothing(name, nth, tmp_path):
+def test_a_kill_anywhere_loses_and_doubles_nothing(name, nth, tmp_path, blank):
     """kill -9 at each named place: after recovery and the same calls again the history is whole."""
-    Repository.create(tmp_path / "data", NOON).close()
-    first = writer_at(tmp_path)
-    first.hand_over(ChangeSet({STATES: b"a: 1\n"}, "m"), NOON - timedelta(hours=1))
-    first.commit_waiting()
-    first._repository.close()
+    shutil.copytree(blank, tmp_path, dirs_exist_ok=True)
     done = subprocess.run([sys.executable, "-c", _CHILD, str(tmp_path), name, str(nth)], cwd=Path.cwd())
     assert done.returncode == -signal.SIGKILL
     again = writer_at(tmp_path)
