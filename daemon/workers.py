@@ -19,6 +19,7 @@ from daemon.progress import LoopWatchdog
 from daemon.scheduler import ringing
 from daemon.settings import MarketSettings
 from market.errors import (
+    ClockRefused,
     CommitFailed,
     ExchangeError,
     ExchangeRefused,
@@ -140,15 +141,15 @@ async def verify_keys(app: App) -> None:
 
 
 async def _verify_key(app: App, name: str) -> None:
-    """Check one key; unreachable means market data only, asked again with the next hour."""
+    """Check one key; unreachable, or our clock off, means market data only until it can be checked."""
     state, exchange = app.board.exchanges[name], app.exchanges[name]
     if not exchange.has_keys or state.keys == "verified":
         return
     try:
         await exchange.check_key()
-    except ExchangeRefused:
-        raise
     except ExchangeError as error:
+        if isinstance(error, ExchangeRefused) and not isinstance(error, ClockRefused):
+            raise
         if state.keys != "unverified":
             _log.warning("key not checked, market data only", exchange=name, error=str(error))
         state.keys = "unverified"

@@ -19,6 +19,7 @@ from daemon.clock import DrivenClock
 from daemon.configuration import load_settings
 from daemon.workers import attend, load_state
 from exchanges.sandbox.faults import Fault
+from exchanges.sandbox.keys import SandboxKey
 from exchanges.sandbox.running import RunningSandbox, running_sandbox
 from exchanges.simulated import DEFAULT_SYMBOLS, SimulatedMarket
 from market.hours import Hour
@@ -61,6 +62,17 @@ def write_config(
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
+
+
+def with_key(folder: Path, key: SandboxKey) -> dict[str, str]:
+    """Return what the exchange's section says of a key: the paths of its secret files."""
+    credentials = key.credentials
+    files = {}
+    for name in ("key", "secret", "passphrase"):
+        path = folder / f"{key.name}-{name}"
+        path.write_text(getattr(credentials, name).get_secret_value())
+        files[f"{name}_file"] = str(path)
+    return files
 
 
 @cache

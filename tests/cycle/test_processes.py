@@ -7,7 +7,8 @@ import urllib.request
 import pytest
 import yaml
 
-from tests.cycle.house import START, assert_sound, git, house, write_config
+from exchanges.sandbox.keys import WITHDRAWING_KEY
+from tests.cycle.house import START, assert_sound, git, house, with_key, write_config
 from tests.cycle.processes import clock_from, hours_of, regimed, started
 
 
@@ -169,6 +170,19 @@ def test_bad_usage_ends_with_one_clear_line(arguments, code, words, tmp_path):
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_key_that_can_withdraw_ends_the_program(tmp_path):
+    """Exit code 2 before anything else is signed, and the key's own words stay out of what is said."""
+    clock = clock_from(START, 1)
+    with started("sandbox", "--port", "0", "--clock", clock) as process:
+        url = process.line(r"(http://127\.0\.0\.1:\d+)")[1]
+        config = str(write_config(tmp_path, url, ["ETH-USDT"], exchange=with_key(tmp_path, WITHDRAWING_KEY)))
+        done = regimed("run", "--config", config, "--clock", clock)
+    assert done.returncode == 2, done.stderr
+    assert "Transfer" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert WITHDRAWING_KEY.credentials.secret.get_secret_value() not in done.stderr + done.stdout
 
 
 def test_a_folder_that_is_not_a_repository_is_refused(tmp_path):

@@ -8,7 +8,7 @@ from exchanges.sandbox.faults import Fault
 from exchanges.sandbox.keys import OPEN_KEY, TRADING_KEY, UNKNOWN_WORD_KEY, WITHDRAWING_KEY
 from market import failpoints
 from market.errors import ExchangeRefused
-from tests.cycle.house import START, assert_sound, house
+from tests.cycle.house import START, assert_sound, house, with_key
 
 
 @pytest.fixture(autouse=True)
@@ -86,17 +86,6 @@ async def test_a_corrupt_snapshot_is_quarantined_fetched_anew_and_stops_nobody(t
         await there.app.store.flush()
 
 
-def with_key(folder, key):
-    """Return what the exchange's section says of a key: the paths of its secret files."""
-    credentials = key.credentials
-    files = {}
-    for name in ("key", "secret", "passphrase"):
-        path = folder / f"{key.name}-{name}"
-        path.write_text(getattr(credentials, name).get_secret_value())
-        files[f"{name}_file"] = str(path)
-    return files
-
-
 @pytest.mark.parametrize(
     ("key", "words"),
     [(WITHDRAWING_KEY, "Transfer"), (OPEN_KEY, "whitelist"), (UNKNOWN_WORD_KEY, "Teleport")],
@@ -125,6 +114,17 @@ async def test_an_unreachable_exchange_means_market_data_only(tmp_path):
         await verify_keys(there.app)
         assert there.app.board.exchanges["sandbox"].keys == "unverified"
         assert health(there.app)["checks"]["exchange:sandbox"]["status"] == "warn"
+
+
+async def test_a_clock_that_is_off_turns_signed_calls_off_and_does_not_end_the_program(tmp_path):
+    """Above five seconds nothing is signed; market data goes on, health says why."""
+    async with house(
+        tmp_path, exchange=with_key(tmp_path, TRADING_KEY), faults=[Fault(kind="clock_skew", seconds=8)]
+    ) as there:
+        await verify_keys(there.app)
+        assert there.app.board.exchanges["sandbox"].keys == "unverified"
+        await there.hour(START)
+        assert there.state().newest == START
 
 
 async def test_the_clock_being_off_is_said(tmp_path):
