@@ -23,6 +23,7 @@ from market.ports import Clock, Exchange
 from notifications.log_channel import LogChannel
 from notifications.outbox import Outbox
 from regime.engine import RegimeEngine
+from store.store import Observer as StoreObserver
 from store.store import Store
 
 _log = structlog.get_logger("app")
@@ -77,6 +78,7 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             max_missing_minutes=settings.collection.max_missing_minutes,
             timeframes=engine.timeframes(),
             create=create,
+            observer=_StoreObserver(board),
         )
         stack.push_async_callback(_close_store, store)
         exchanges: dict[str, Exchange] = {}
@@ -123,6 +125,18 @@ def _config_text(settings: Settings, config_hash: str) -> bytes:
         width=110,
     )
     return str(text).encode()
+
+
+class _StoreObserver(StoreObserver):
+    """A corrupt file may have been a judgement: its market's ledger is counted anew."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def quarantined(self, path: str, reason: str) -> None:
+        _log.warning("corrupt file quarantined", path=path, reason=reason)
+        for market in self._board.markets.values():
+            market.counted_to = None
 
 
 class _Observer:

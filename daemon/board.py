@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,6 +16,8 @@ class MarketState:
 
     Attributes:
         newest: The newest judged hour.
+        owed_hours: Hours without a judgement up to `counted_to`, oldest first.
+        counted_to: None makes the ledger count anew.
         told: The facts that the operator was told last; what a change is measured against.
         caught_up: Hours judged late since the operator was told last.
         trouble: Why the last attempt did not succeed; None after one that did.
@@ -22,10 +25,11 @@ class MarketState:
 
     key: str
     newest: Hour | None = None
+    owed_hours: deque[Hour] = field(default_factory=deque)
+    counted_to: Hour | None = None
     told: HourFacts | None = None
     facts: HourFacts | None = None
     outcome: str | None = None
-    owed: int = 0
     last_cycle_at: datetime | None = None
     last_cycle_s: float | None = None
     newest_candle_at: datetime | None = None
@@ -35,6 +39,10 @@ class MarketState:
     retry_at: datetime | None = None
     failures: int = 0
     caught_up: list[HourFacts] = field(default_factory=list)
+
+    @property
+    def owed(self) -> int:
+        return len(self.owed_hours)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import anyio
@@ -9,6 +10,7 @@ import anyio.to_thread
 import structlog
 
 from daemon.app import App
+from daemon.board import MarketState
 from daemon.collector import collect_hour, fetch_history, has_history, look_again
 from daemon.settings import MarketSettings
 from decisions.evaluate import Evaluation, HourInputs, evaluate
@@ -68,7 +70,8 @@ async def tell(app: App, evaluation: Evaluation, *, recorded: bool) -> None:
     """Hand the operator what is new in this hour; during catch-up only the newest hour speaks."""
     state = app.board.markets[evaluation.inputs.key]
     facts = hour_facts(evaluation)
-    state.newest, state.facts, state.outcome = facts.hour, facts, evaluation.outcome
+    if state.newest is None or facts.hour >= state.newest:
+        state.newest, state.facts, state.outcome = facts.hour, facts, evaluation.outcome
     if facts.hour < last_closed_hour(app.clock.now()):
         state.caught_up.append(facts)
         return
@@ -132,23 +135,30 @@ async def run_due_hours(app: App, market: MarketSettings, until: Hour | None = N
     state = app.board.markets[market.key]
     judged = 0
     while True:
-        last = last_closed_hour(app.clock.now())
-        owed = owed_hours(state.newest, last)[-app.settings.collection.catch_up_hours :]
-        state.owed = len(owed)
-        if not owed or app.board.stopping or (until is not None and owed[0] > until):
+        await _count_owed(app, state)
+        if not state.owed_hours or app.board.stopping:
+            return judged
+        hour = state.owed_hours[0]
+        if until is not None and hour > until:
             return judged
         if state.newest is None and market.history and not has_history(app, market.key):
-            await fetch_history(app, market, owed[0])
-        if not await _timed_cycle(app, market, owed[0]):
+            await fetch_history(app, market, hour)
+        if not await _timed_cycle(app, market, hour):
             return judged
+        if state.owed_hours and state.owed_hours[0] == hour:
+            state.owed_hours.popleft()
         judged += 1
-        state.owed = len(owed) - 1
 
 
-def owed_hours(newest: Hour | None, last_closed: Hour) -> list[Hour]:
-    """Return the hours without a judgement, oldest first; on a first start the last closed one alone."""
-    first = last_closed if newest is None else newest.plus(1)
-    return hours_between(first, last_closed.plus(1))
+async def _count_owed(app: App, state: MarketState) -> None:
+    """Bring the owed hours up to now: from the files the first time, then by the hours that closed since."""
+    last = last_closed_hour(app.clock.now())
+    if state.counted_to is None:
+        owed = await anyio.to_thread.run_sync(app.store.ledger.owed_hours, state.key, last)
+        state.owed_hours = deque(owed)
+    else:
+        state.owed_hours.extend(hours_between(state.counted_to.plus(1), last.plus(1)))
+    state.counted_to = last
 
 
 async def _timed_cycle(app: App, market: MarketSettings, hour: Hour) -> bool:

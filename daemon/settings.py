@@ -73,7 +73,6 @@ class CollectionSettings(Section):
         3, ge=0, le=59, description="Missing minutes an hour may have and be judged."
     )
     concurrency: int = Field(4, ge=1, le=32, description="Markets collected at the same time, an exchange.")
-    catch_up_hours: int = Field(1000, ge=1, le=20000, description="How far back owed hours are fetched.")
     open_jump_pct: float = Field(
         10.0, gt=0, le=100, description="An open this far from the last close is warned of."
     )

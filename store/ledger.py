@@ -12,7 +12,6 @@ from store import disk
 from store.paths import SnapshotName, parse_metrics, parse_snapshot, snapshot_folder
 
 REFETCH_AFTER = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=6), timedelta(hours=24))
-COMPARE_AFTER = (timedelta(hours=1), timedelta(hours=24))
 JUDGE_AFTER = timedelta(minutes=30)
 
 
@@ -28,34 +27,23 @@ class CollectedHour:
         return not self.complete and not self.partials
 
 
-@dataclass(frozen=True, slots=True)
-class DueHours:
-    """What one market owes.
-
-    Attributes:
-        owed: Hours without a judgement, oldest first.
-        newest_judged: None before the first judgement.
-        collected: What the owed hours have on disk: an hour with a complete snapshot owes only a judgement.
-    """
-
-    key: str
-    owed: tuple[Hour, ...]
-    newest_judged: Hour | None
-    collected: dict[Hour, CollectedHour]
-
-
 class Ledger:
     """Reads file names of one data repository; never their contents."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def due_hours(self, key: str, last_closed: Hour) -> DueHours:
-        """Return the hours after the newest judged one up to `last_closed`; at first only that one."""
-        newest = self.newest_judged(key)
-        first = last_closed if newest is None else newest.plus(1)
-        owed = tuple(hours_between(first, last_closed.plus(1)))
-        return DueHours(key, owed, newest, {hour: self.collected(key, hour) for hour in owed})
+    def owed_hours(self, key: str, last_closed: Hour) -> list[Hour]:
+        """Return the hours without a judgement up to `last_closed`, oldest first: none is ever skipped.
+
+        They begin with the first judged hour, so a record that went to quarantine is owed again. A market
+        that was never judged begins with the first hour collected live, else with the last closed one.
+        """
+        judged = self.judged_hours(key)
+        if not judged:
+            return hours_between(self._first_live(key) or last_closed, last_closed.plus(1))
+        done = set(judged)
+        return [hour for hour in hours_between(judged[0], last_closed.plus(1)) if hour not in done]
 
     def newest_judged(self, key: str) -> Hour | None:
         return max(self.judged_hours(key), default=None)
@@ -74,22 +62,14 @@ class Ledger:
             partials=sum(name.partial is not None for name in names),
         )
 
-    def incomplete_hours(self, key: str, newest: Hour, hours: int = 25) -> list[Hour]:
-        """Return which of the last `hours` up to `newest` have only incomplete files, oldest first."""
-        span = hours_between(newest.plus(1 - hours), newest.plus(1))
-        found = [(hour, self.collected(key, hour)) for hour in span]
-        return [hour for hour, state in found if state.partials and not state.complete]
-
-    def markets(self) -> list[str]:
-        """Return the keys that have snapshots, candles or metrics."""
-        keys = set()
-        for folder in ("snapshots", "candles", "metrics"):
-            for entry in disk.names_in(self._root / folder):
-                try:
-                    keys.add(checked_key(entry))
-                except ValueError:
-                    continue
-        return sorted(keys)
+    def _first_live(self, key: str) -> Hour | None:
+        """Return the first hour collected live; history that was backfilled or imported owes no judgement."""
+        folder = self._root / "snapshots" / checked_key(key)
+        for path in sorted(path.relative_to(self._root).as_posix() for path in folder.glob("*/*/*/*.json")):
+            name = parse_snapshot(path)
+            if name is not None and b'"source":"live"' in (self._root / path).read_bytes():
+                return name.hour
+        return None
 
 
 def snapshots_of_hour(root: Path, key: str, hour: Hour) -> list[SnapshotName]:
@@ -101,18 +81,10 @@ def snapshots_of_hour(root: Path, key: str, hour: Hour) -> list[SnapshotName]:
 
 def next_refetch(hour: Hour, last_try: datetime) -> datetime | None:
     """Return when an incomplete hour is fetched again; None once it is owed to backfill."""
-    return _next_step(hour, last_try, REFETCH_AFTER)
-
-
-def next_compare(hour: Hour, last_try: datetime) -> datetime | None:
-    """Return when a complete hour is fetched again to look for late revisions; None when both were done."""
-    return _next_step(hour, last_try, COMPARE_AFTER)
+    due = (hour.closes_at + wait for wait in REFETCH_AFTER)
+    return next((instant for instant in due if instant > last_try), None)
 
 
 def may_judge(hour: Hour, *, is_complete: bool, last_try: datetime) -> bool:
     """Return whether an hour is judged now: when complete, at the latest after the try at 30 minutes."""
     return is_complete or last_try >= hour.closes_at + JUDGE_AFTER
-
-
-def _next_step(hour: Hour, last_try: datetime, steps: tuple[timedelta, ...]) -> datetime | None:
-    return next((hour.closes_at + step for step in steps if hour.closes_at + step > last_try), None)

@@ -225,3 +225,24 @@ async def test_after_a_restart_the_newest_hour_is_known_and_not_told_again(tmp_p
         assert there.state().facts.verdict == there.metrics(START.plus(2))["regime_analysis"]["verdict"]
         await there.app.outbox.deliver()
         assert (tmp_path / "data.state" / "outbox" / "told.jsonl").read_text() == told
+
+
+async def test_hours_are_owed_however_long_we_were_away(tmp_path):
+    """No bound on catching up: what the exchange still serves is fetched, nothing is skipped."""
+    async with house(tmp_path) as there:
+        await there.hours(START, 1)
+        there.clock.set(START.plus(3000).closes_at)
+        there.sandbox.script.add(Fault(kind="disconnect", endpoint=CANDLES))
+        await there.attend()
+        assert there.state().owed == 3000
+
+
+async def test_the_first_hour_is_not_forgotten_while_it_is_incomplete(tmp_path):
+    """A market that was never judged begins with the hour it first saw, even over a restart."""
+    gap = Fault(kind="gap", endpoint=CANDLES, rows_from=START.close_ts - 60, rows_to=START.close_ts + 60)
+    async with house(tmp_path, faults=[gap]) as there:
+        await there.hour(START)
+        assert there.judged() == []
+    async with house(tmp_path, start=START.plus(2)) as there:
+        await there.attend()
+        assert there.judged() == [f"{START.plus(i).opens_at:%Y-%m-%d-%H}" for i in range(3)]

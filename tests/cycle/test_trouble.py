@@ -134,3 +134,17 @@ async def test_the_clock_being_off_is_said(tmp_path):
         check = health(there.app)["checks"]["exchange:sandbox"]
         assert check["status"] == "warn"
         assert "check NTP" in check["output"]
+
+
+async def test_a_corrupt_judgement_is_owed_again(tmp_path):
+    """A record that went to quarantine leaves a hole; the ledger owes it, and the chain closes over it."""
+    async with house(tmp_path) as there:
+        await there.hours(START, 3)
+    victim = tmp_path / "data" / "metrics" / "ETH-USDT" / f"{START.plus(2).opens_at:%Y-%m-%d-%H}.yaml"
+    victim.write_bytes(victim.read_bytes()[:200])
+    async with house(tmp_path, start=START.plus(3)) as there:
+        await there.attend()
+        await there.attend()
+        assert len(there.judged()) == 4
+        assert there.state().owed == 0
+        assert there.state().newest == START.plus(3)

@@ -18,7 +18,7 @@ from market.snapshot import MarketSnapshot, build_snapshot
 from store.agreement import across_files
 from store.candle_files import candle_files, decode_candles, month_start_ts
 from store.columns import columns_of
-from store.ledger import may_judge, next_compare, next_refetch
+from store.ledger import may_judge, next_refetch
 from store.paths import SnapshotName, parse_candles
 from store.reader import SnapshotReader
 from store.snapshots import encode_snapshot
@@ -404,21 +404,19 @@ def test_files_that_disagree_are_named():
 
 
 @pytest.mark.parametrize(
-    ("tried", "refetch", "compare"),
+    ("tried", "again"),
     [
-        (timedelta(seconds=5), timedelta(minutes=5), timedelta(hours=1)),
-        (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=1)),
-        (timedelta(minutes=30), timedelta(hours=6), timedelta(hours=1)),
-        (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24)),
-        (timedelta(hours=7), timedelta(hours=24), timedelta(hours=24)),
-        (timedelta(hours=24), None, None),
+        (timedelta(seconds=5), timedelta(minutes=5)),
+        (timedelta(minutes=5), timedelta(minutes=30)),
+        (timedelta(minutes=30), timedelta(hours=6)),
+        (timedelta(hours=7), timedelta(hours=24)),
+        (timedelta(hours=24), None),
     ],
 )
-def test_fetches_come_again_at_their_times(tried, refetch, compare):
-    """5 and 30 minutes, 6 and 24 hours for what is missing; 1 and 24 hours for late revisions."""
-    at = BASE.closes_at + tried
-    assert next_refetch(BASE, at) == (None if refetch is None else BASE.closes_at + refetch)
-    assert next_compare(BASE, at) == (None if compare is None else BASE.closes_at + compare)
+def test_fetches_come_again_at_their_times(tried, again):
+    """5 and 30 minutes, 6 and 24 hours, then it is owed to backfill."""
+    expected = None if again is None else BASE.closes_at + again
+    assert next_refetch(BASE, BASE.closes_at + tried) == expected
 
 
 def test_an_incomplete_hour_waits_for_half_an_hour():

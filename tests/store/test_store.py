@@ -139,23 +139,31 @@ async def test_hours_caught_up_at_one_instant_name_their_own_snapshot(tmp_path, 
     assert verify(tmp_path / "data").ok
 
 
+async def test_the_first_hour_is_not_forgotten_when_its_judgement_was_kept_back(tmp_path, clock):
+    """Collected live and never judged: owed from there on; imported history owes nothing."""
+    store = await opened(tmp_path, clock)
+    await store.write_snapshot(hour_snapshot(FIRST.plus(-9), source="backfill"))
+    assert store.ledger.owed_hours(KEY, FIRST) == [FIRST]
+    await store.write_snapshot(hour_snapshot(FIRST, source="live"))
+    assert store.ledger.owed_hours(KEY, FIRST.plus(2)) == [FIRST, FIRST.plus(1), FIRST.plus(2)]
+    await store.aclose()
+
+
 async def test_due_hours_follow_from_the_files(tmp_path, clock):
     """Nothing judged owes the last closed hour; after a gap every hour since is owed, oldest first."""
     store = await opened(tmp_path, clock)
-    assert store.ledger.due_hours(KEY, FIRST).owed == (FIRST,)
+    assert store.ledger.owed_hours(KEY, FIRST) == [FIRST]
     await run_hour(store, clock, FIRST)
-    assert store.ledger.due_hours(KEY, FIRST).owed == ()
+    assert store.ledger.owed_hours(KEY, FIRST) == []
     await store.write_snapshot(hour_snapshot(FIRST.plus(2)))
     await store.write_snapshot(hour_snapshot(FIRST.plus(3), missing=(5,)))
-    due = store.ledger.due_hours(KEY, FIRST.plus(3))
-    assert due.owed == (FIRST.plus(1), FIRST.plus(2), FIRST.plus(3))
-    assert due.newest_judged == FIRST
-    states = [due.collected[hour] for hour in due.owed]
+    owed = store.ledger.owed_hours(KEY, FIRST.plus(3))
+    assert owed == [FIRST.plus(1), FIRST.plus(2), FIRST.plus(3)]
+    assert store.ledger.newest_judged(KEY) == FIRST
+    states = [store.ledger.collected(KEY, hour) for hour in owed]
     assert [(s.complete, s.partials, s.absent) for s in states] == [
         (False, 0, True), (True, 0, False), (False, 1, False),
     ]  # fmt: skip
-    assert store.ledger.incomplete_hours(KEY, FIRST.plus(3)) == [FIRST.plus(3)]
-    assert store.ledger.markets() == [KEY]
     await store.aclose()
 
 
@@ -301,7 +309,7 @@ async def test_corrupt_records_and_candles_go_to_quarantine_too(tmp_path, clock)
     assert not inputs.has_bar
     assert metrics_path(KEY, FIRST) not in inputs.files
     assert len(store.state().quarantined) == 2
-    assert store.ledger.due_hours(KEY, FIRST).owed == (FIRST,)
+    assert store.ledger.owed_hours(KEY, FIRST.plus(1)) == [FIRST, FIRST.plus(1)]
     await store.aclose()
 
 
