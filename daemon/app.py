@@ -15,6 +15,7 @@ from daemon.board import Board, ExchangeState, MarketState
 from daemon.metrics import Metrics
 from daemon.progress import Progress
 from daemon.settings import MarketSettings, Settings
+from daemon.told import ToldMemory
 from decisions.evaluate import Policy
 from exchanges.breaker import BreakerState
 from exchanges.opening import open_exchange
@@ -23,6 +24,7 @@ from market.ports import Clock, Exchange
 from notifications.log_channel import LogChannel
 from notifications.outbox import Outbox
 from regime.engine import RegimeEngine
+from store.paths import parse_snapshot
 from store.store import Observer as StoreObserver
 from store.store import Store
 
@@ -43,6 +45,7 @@ class App:
     progress: Progress
     metrics: Metrics
     bells: Bells
+    told: ToldMemory
     spans: Mapping[Timeframe, int]
     analysis_limit: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     fetch_limits: dict[str, anyio.CapacityLimiter] = field(default_factory=dict)
@@ -94,13 +97,12 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             store=store,
             exchanges=exchanges,
             policy=Policy(config_hash, engine, settings.collection.max_missing_minutes),
-            outbox=Outbox(
-                settings.state_path / "outbox", [LogChannel()] if settings.notifications.log else []
-            ),
+            outbox=Outbox(settings.state_path / "outbox", [LogChannel()]),
             board=board,
             progress=progress,
             metrics=metrics,
             bells=Bells([market.key for market in settings.markets]),
+            told=ToldMemory(settings.state_path / "told"),
             spans=engine.timeframes(),
             fetch_limits={
                 name: anyio.CapacityLimiter(settings.collection.concurrency) for name in settings.exchanges
@@ -113,7 +115,7 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
 
 async def _close_store(store: Store) -> None:
     with anyio.CancelScope(shield=True):
-        await store.aclose(20)
+        await store.aclose(10)
 
 
 def _config_text(settings: Settings, config_hash: str) -> bytes:
@@ -137,6 +139,12 @@ class _StoreObserver(StoreObserver):
         _log.warning("corrupt file quarantined", path=path, reason=reason)
         for market in self._board.markets.values():
             market.counted_to = None
+        name = parse_snapshot(path)
+        if name is not None and name.key in self._board.markets:
+            self._board.markets[name.key].lost.append(name.hour)
+
+    def restored(self, path: str, reason: str) -> None:
+        _log.warning("damaged file restored from the history", path=path, reason=reason)
 
 
 class _Observer:
@@ -148,7 +156,7 @@ class _Observer:
     def request_finished(self, exchange: str, endpoint: str, status: str, seconds: float) -> None:
         self._metrics.requests.labels(exchange, endpoint, status).inc()
         self._metrics.request_s.labels(exchange, endpoint).observe(seconds)
-        self._progress.stamp("collector")
+        self._progress.moved()
 
     def breaker_changed(self, exchange: str, host: str, state: BreakerState) -> None:
         before, self._state.breaker = self._state.breaker, state.value

@@ -20,6 +20,8 @@ class MarketState:
         counted_to: None makes the ledger count anew.
         told: The facts that the operator was told last; what a change is measured against.
         caught_up: Hours judged late since the operator was told last.
+        lost: Hours whose snapshot went to quarantine and is fetched again.
+        known_at: When the newest judgement was made; the next one is not made earlier.
         trouble: Why the last attempt did not succeed; None after one that did.
     """
 
@@ -38,6 +40,8 @@ class MarketState:
     trouble: str | None = None
     retry_at: datetime | None = None
     failures: int = 0
+    lost: list[Hour] = field(default_factory=list)
+    known_at: datetime | None = None
     caught_up: list[HourFacts] = field(default_factory=list)
 
     @property
@@ -61,6 +65,7 @@ class Board:
     """Everything that is shown. Written from the loop only.
 
     Attributes:
+        was_ready: An hour was judged, or its absence reported; later trouble is /health's story.
         ready: State loaded and lock held.
         fatal: Why the program stops itself; None otherwise.
     """
@@ -70,6 +75,7 @@ class Board:
     exchanges: dict[str, ExchangeState] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)
     ready: bool = False
+    was_ready: bool = False
     stopping: bool = False
     fatal: str | None = None
     next_ring_at: datetime | None = None

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
+import anyio.to_thread
 import structlog
 
 from daemon.app import App
 from daemon.settings import MarketSettings
 from exchanges.collection import collect_bars, collect_snapshot
-from market.errors import DataInvalid, ExchangeError, HistoryRefused
+from market.errors import AnswerMalformed, DataInvalid, ExchangeError, HistoryRefused
 from market.hours import Hour, Timeframe, last_closed_hour
 from market.snapshot import MarketSnapshot
 from market.units import price_scale_for
@@ -22,6 +24,7 @@ from store.ledger import may_judge, next_refetch
 
 _log = structlog.get_logger("collector")
 REPAIR_LAGS_H = (6, 24)  # an hour that stayed incomplete
+GIVE_UP_AFTER = timedelta(hours=24)
 COMPARE_LAGS_H = (1, 24)  # a complete one: did the exchange revise it?
 
 
@@ -47,18 +50,36 @@ async def collect_hour(app: App, market: MarketSettings, hour: Hour) -> Collecte
         ExchangeError: The exchange did not answer; the hour stays owed.
     """
     held = await _held(app, market.key, hour)
+    now = now_there(app, market)
     if held is None or not held.is_complete:
-        held = await _fetch_better(app, market, hour, held)
-    now = app.clock.now()
+        try:
+            held = await _fetch_better(app, market, hour, held)
+        except (DataInvalid, AnswerMalformed):
+            if now < hour.closes_at + GIVE_UP_AFTER:
+                raise
+            # A day on, an hour that no answer makes sense of must not hold up what came after it.
+            return Collected(held, judge_now=True)
     if may_judge(hour, is_complete=held is not None and held.is_complete, last_try=now):
         return Collected(held, judge_now=True)
     return Collected(held, judge_now=False, retry_at=next_refetch(hour, now))
 
 
+def now_there(app: App, market: MarketSettings) -> datetime:
+    """Return the exchange's time where ours runs ahead: an hour that is not over is never judged.
+
+    Only a clock in real time can be off; a rehearsal's is what it is told to be.
+    """
+    now, ahead_s = app.clock.now(), app.board.exchanges[market.exchange].clock_ahead_s
+    if ahead_s is None or ahead_s <= 0 or app.clock.rate > 1:
+        return now
+    return now - timedelta(seconds=ahead_s)
+
+
 async def _held(app: App, key: str, hour: Hour) -> MarketSnapshot | None:
     """Return the best snapshot on disk; a corrupt file counts as none, it is quarantined when it is read."""
     try:
-        return await app.store.load_snapshot(key, hour)
+        with app.progress.working("collector"):
+            return await app.store.load_snapshot(key, hour)
     except (FileNotFoundError, DataInvalid):
         return None
 
@@ -104,6 +125,7 @@ async def look_again(app: App, market: MarketSettings, hour: Hour) -> tuple[str,
         The hours that the exchange tells differently now, as `2026-02-02T14`. What was stored stays.
     """
     revised: list[str] = []
+    await _fetch_lost(app, market)
     for lag in sorted({*REPAIR_LAGS_H, *COMPARE_LAGS_H}):
         earlier = hour.plus(-lag)
         held = await _held(app, market.key, earlier)
@@ -120,6 +142,20 @@ async def look_again(app: App, market: MarketSettings, hour: Hour) -> tuple[str,
             _log.info("second look failed", market=market.key, looked_at=str(earlier), error=str(error))
             break
     return tuple(revised)
+
+
+async def _fetch_lost(app: App, market: MarketSettings) -> None:
+    """Fetch again the hours whose snapshots went to quarantine; they are not judged again."""
+    lost = app.board.markets[market.key].lost
+    while lost:
+        try:
+            await _fetch_better(app, market, lost[0], await _held(app, market.key, lost[0]))
+        except ExchangeError as error:
+            _log.info(
+                "quarantined hour not fetched yet", market=market.key, lost=str(lost[0]), error=str(error)
+            )
+            return
+        lost.pop(0)
 
 
 async def _was_revised(app: App, market: MarketSettings, held: MarketSnapshot) -> bool:
@@ -172,7 +208,8 @@ async def fetch_history(app: App, market: MarketSettings, hour: Hour) -> None:
                 start_ts = month_start_ts(hour.close_ts - app.spans[timeframe] * 86400)
                 candles = await collect_bars(exchange, market.symbol, timeframe, start_ts, hour.close_ts)
                 bars[timeframe.value] = len(candles)
-                files |= candle_files(
+                made = partial(
+                    candle_files,
                     key=market.key,
                     exchange=exchange.name,
                     symbol=market.symbol,
@@ -183,6 +220,7 @@ async def fetch_history(app: App, market: MarketSettings, hour: Hour) -> None:
                     collected_at=app.clock.now(),
                     price_scale=price_scale_for(rules.price_increment),
                 )
+                files |= await anyio.to_thread.run_sync(made)
     if files:
         with app.progress.working("writer"):
             await app.store.write_candles(files, f"[history] {market.key} {hour}: {sum(bars.values())} bars")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from datetime import datetime
 
 import anyio
 import anyio.to_thread
@@ -11,11 +12,11 @@ import structlog
 
 from daemon.app import App
 from daemon.board import MarketState
-from daemon.collector import collect_hour, fetch_history, has_history, look_again
+from daemon.collector import Collected, collect_hour, fetch_history, has_history, look_again, now_there
 from daemon.settings import MarketSettings
 from decisions.evaluate import Evaluation, HourInputs, evaluate
-from market.errors import CommitFailed, DataInvalid
-from market.hours import Hour, hours_between, last_closed_hour
+from market.errors import CommitFailed, DataInvalid, HistoryRefused
+from market.hours import Hour, hours_between, last_closed_hour, parse_instant
 from notifications.messages import HourFacts, hour_notices
 from regime.analysis import RegimeAnalysis
 from store.paths import metrics_path
@@ -32,20 +33,37 @@ async def run_cycle(app: App, market: MarketSettings, hour: Hour) -> Evaluation 
 
     Raises:
         ExchangeError: The hour could not be fetched and stays owed.
+        HistoryRefused: The hour was judged before, with another result.
     """
     collected = await collect_hour(app, market, hour)
     app.board.markets[market.key].retry_at = collected.retry_at
     if not collected.judge_now:
         return None
     revised = await look_again(app, market, hour)
-    inputs = await app.store.hour_inputs(
-        market.key, hour, app.clock.now(), revised
-    )  # as a replay will read it
+    inputs = await _read_back(
+        app, market, hour, collected, revised
+    )  # what we wrote, as a replay will read it
     evaluation = await judge(app, inputs)
     recorded = await _record(app, evaluation)
     await tell(app, evaluation, recorded=recorded)  # a failed commit must not silence an exit
     app.bells.pusher.ring()
     return evaluation
+
+
+async def _read_back(
+    app: App, market: MarketSettings, hour: Hour, collected: Collected, revised: tuple[str, ...]
+) -> HourInputs:
+    """Return what the hour may know, at an instant that never runs behind what is known already."""
+    state = app.board.markets[market.key]
+    known_at = max(
+        app.clock.now(),
+        state.known_at or hour.closes_at,
+        hour.closes_at if collected.snapshot is None else collected.snapshot.collected_at,
+    )
+    with app.progress.working("analysis"):
+        inputs = await app.store.hour_inputs(market.key, hour, known_at, revised)
+    state.known_at = known_at
+    return inputs
 
 
 async def judge(app: App, inputs: HourInputs) -> Evaluation:
@@ -55,13 +73,19 @@ async def judge(app: App, inputs: HourInputs) -> Evaluation:
 
 
 async def _record(app: App, evaluation: Evaluation) -> bool:
+    """Commit the judgement; says whether it is in the history."""
+    state = app.board.markets[evaluation.inputs.key]
     try:
         with app.progress.working("writer"), app.metrics.stage_s.labels("commit").time():
             await app.store.commit(evaluation)
     except CommitFailed as error:
+        state.counted_to = None  # durable or not: the files say whether the hour is still owed
         app.board.commit_trouble = str(error)
         _log.exception("decision not recorded", cycle=evaluation.name)
         return False
+    except HistoryRefused:
+        state.counted_to = None
+        raise
     app.board.commit_trouble = None
     return True
 
@@ -70,6 +94,7 @@ async def tell(app: App, evaluation: Evaluation, *, recorded: bool) -> None:
     """Hand the operator what is new in this hour; during catch-up only the newest hour speaks."""
     state = app.board.markets[evaluation.inputs.key]
     facts = hour_facts(evaluation)
+    app.board.was_ready = True
     if state.newest is None or facts.hour >= state.newest:
         state.newest, state.facts, state.outcome = facts.hour, facts, evaluation.outcome
     if facts.hour < last_closed_hour(app.clock.now()):
@@ -91,17 +116,19 @@ async def announce(
     """Put the notices of an hour into the outbox; the same hour again puts nothing."""
     for notice in hour_notices(before, now, caught_up=meanwhile, recorded=recorded):
         await anyio.to_thread.run_sync(app.outbox.enqueue, notice)
+    await anyio.to_thread.run_sync(app.told.keep, now)  # after the notice is durable: rather twice than never
     app.bells.notifier.ring()
 
 
-def recorded_facts(app: App, key: str, hour: Hour) -> HourFacts | None:
-    """Return what a notice needs to know of a recorded hour; None where there is no usable record."""
+def recorded_facts(app: App, key: str, hour: Hour) -> tuple[HourFacts, datetime] | None:
+    """Return what a notice needs to know of a recorded hour and when it was judged; None without a record."""
     path = metrics_path(key, hour)
     try:
         record = decode_metrics((app.store.root / path).read_bytes(), path, (key, hour))
     except (FileNotFoundError, DataInvalid):
         return None
-    return _facts(key, hour, record.outcome, record.reason, analysis_of(record))
+    facts = _facts(key, hour, record.outcome, record.reason, analysis_of(record))
+    return facts, parse_instant(record.inputs.known_at)
 
 
 def hour_facts(evaluation: Evaluation) -> HourFacts:
@@ -135,7 +162,7 @@ async def run_due_hours(app: App, market: MarketSettings, until: Hour | None = N
     state = app.board.markets[market.key]
     judged = 0
     while True:
-        await _count_owed(app, state)
+        await _count_owed(app, market, state)
         if not state.owed_hours or app.board.stopping:
             return judged
         hour = state.owed_hours[0]
@@ -145,17 +172,20 @@ async def run_due_hours(app: App, market: MarketSettings, until: Hour | None = N
             await fetch_history(app, market, hour)
         if not await _timed_cycle(app, market, hour):
             return judged
-        if state.owed_hours and state.owed_hours[0] == hour:
-            state.owed_hours.popleft()
+        if state.counted_to is None:
+            continue  # the files decide
+        state.owed_hours.popleft()
         judged += 1
 
 
-async def _count_owed(app: App, state: MarketState) -> None:
-    """Bring the owed hours up to now: from the files the first time, then by the hours that closed since."""
-    last = last_closed_hour(app.clock.now())
+async def _count_owed(app: App, market: MarketSettings, state: MarketState) -> None:
+    """Bring the owed hours up to now: from the files at first and in doubt, else by what closed since."""
+    last = last_closed_hour(now_there(app, market))
     if state.counted_to is None:
         owed = await anyio.to_thread.run_sync(app.store.ledger.owed_hours, state.key, last)
         state.owed_hours = deque(owed)
+    elif last <= state.counted_to:
+        return  # a clock that was set back owes nothing twice
     else:
         state.owed_hours.extend(hours_between(state.counted_to.plus(1), last.plus(1)))
     state.counted_to = last

@@ -53,7 +53,7 @@ def ready(app: App) -> tuple[bool, str]:
     """Say whether state is loaded, the lock held, and at least one market judged or its absence reported."""
     if not app.board.ready:
         return False, "state is being loaded"
-    if any(market.newest is not None or market.trouble for market in app.board.markets.values()):
+    if app.board.was_ready or any(market.retry_at for market in app.board.markets.values()):
         return True, "ready"
     return False, "no market has been judged yet"
 
@@ -165,10 +165,8 @@ def _git(app: App) -> dict[str, Any]:
         refused = ("warn", f"refused from outside, ours stays in force: {shown}")
     quarantined = ("pass", "")
     if state.quarantined:
-        quarantined = (
-            "warn",
-            f"{state.quarantined} files were corrupt and lie in quarantine/ with the reason",
-        )
+        count, newest = len(state.quarantined), state.quarantined[-1]
+        quarantined = ("warn", f"{count} corrupt files went to quarantine/, the newest {newest}")
     status, output = _worst(commit, push, foreign, refused, quarantined)
     return {
         "name": "git",

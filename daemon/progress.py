@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -25,21 +26,24 @@ PULSE_S = 0.25
 
 @dataclass
 class Stage:
-    """One kind of work: when it last moved, and what is under way since when (monotonic seconds)."""
+    """One kind of work: when it last moved, and when each piece under way last did (monotonic seconds)."""
 
     moved_at: float
     under_way: dict[int, float] = field(default_factory=dict)
 
 
+_piece: ContextVar[tuple[str, int] | None] = ContextVar("piece", default=None)
+
+
 class Progress:
     """Progress stamps of the stages that a restart could cure.
 
-    A stage is hung when something of it is under way and nothing of it moved for `limit_s`. The scheduler
-    must move by itself: its own heartbeat stamps it.
+    A piece of work is hung when it is under way and did not move for `limit_s`; what other pieces do does not
+    hide it. The scheduler must move by itself: its own heartbeat stamps it.
 
     Args:
         monotonic: Real seconds.
-        limit_s: How long a stage may stand still.
+        limit_s: How long a piece of work may stand still.
     """
 
     def __init__(self, monotonic: Callable[[], float], limit_s: float) -> None:
@@ -52,21 +56,28 @@ class Progress:
         self.lags_s: deque[float] = deque(maxlen=2400)  # ten minutes of pulses
 
     def stamp(self, name: str) -> None:
-        """Note that `name` moved."""
+        """Note that a stage which works by itself moved."""
         self._stages[name].moved_at = self._monotonic()
+
+    def moved(self) -> None:
+        """Note that the piece of work that this task is doing moved."""
+        piece = _piece.get()
+        if piece is not None and piece[1] in self._stages[piece[0]].under_way:
+            self._stages[piece[0]].under_way[piece[1]] = self._monotonic()
 
     @contextmanager
     def working(self, name: str) -> Iterator[None]:
-        """Mark work of a stage as under way."""
+        """Mark a piece of a stage's work as under way."""
         stage = self._stages[name]
         self._ticket += 1
         ticket = self._ticket
-        stage.under_way[ticket] = stage.moved_at = self._monotonic()
+        stage.under_way[ticket] = self._monotonic()
+        before = _piece.set((name, ticket))
         try:
             yield
         finally:
+            _piece.reset(before)
             del stage.under_way[ticket]
-            stage.moved_at = self._monotonic()
             self._ended.set()
 
     async def idle(self) -> None:
@@ -80,12 +91,14 @@ class Progress:
         return bool(self._stages[name].under_way)
 
     def still_s(self) -> dict[str, float]:
-        """Return for how many seconds each stage has stood still; 0 while it has nothing to do."""
+        """Return for how long the stillest piece of each stage has not moved, seconds; 0 when idle."""
         now = self._monotonic()
-        return {
-            name: max(0.0, now - stage.moved_at) if stage.under_way or name == "scheduler" else 0.0
-            for name, stage in self._stages.items()
+        still = {
+            name: max((now - at for at in s.under_way.values()), default=0.0)
+            for name, s in self._stages.items()
         }
+        still["scheduler"] = now - self._stages["scheduler"].moved_at
+        return {name: max(0.0, seconds) for name, seconds in still.items()}
 
     def hung(self) -> list[str]:
         """Return what a restart could cure, in words; empty when all is well."""

@@ -12,6 +12,7 @@ from exchanges.settings import ExchangeSettings
 from market.keys import checked_key
 from market.snapshot import digest_of
 from regime.config import RegimeConfig
+from store.git import checked_remote
 from store.settings import StoreSettings
 
 
@@ -54,15 +55,20 @@ class RepositorySettings(Section):
     @field_validator("remote")
     @classmethod
     def _no_credential(cls, remote: str | None) -> str | None:
-        if (
-            remote
-            and "@" in remote.split("://")[-1].split("/")[0]
-            and ":" in remote.split("://")[-1].split("@")[0]
+        if remote is None:
+            return None
+        if remote.startswith(("http://", "https://")) and "@" in remote.split("/", 3)[2]:
+            raise ValueError("holds a credential; use ssh with ssh_key_file, or a credential helper of git")
+        return checked_remote(remote)
+
+    @field_validator("ssh_key_file", "known_hosts_file")
+    @classmethod
+    def _usable_path(cls, path: Path | None) -> Path | None:
+        if path is not None and (
+            not path.is_absolute() or any(c.isspace() or c in "'\"\\$`" for c in str(path))
         ):
-            raise ValueError(
-                "holds a password; use ssh_key_file, credentials never stand in the configuration"
-            )
-        return remote
+            raise ValueError("expected an absolute path without spaces, quotes or shell characters")
+        return path
 
 
 class CollectionSettings(Section):
@@ -73,9 +79,6 @@ class CollectionSettings(Section):
         3, ge=0, le=59, description="Missing minutes an hour may have and be judged."
     )
     concurrency: int = Field(4, ge=1, le=32, description="Markets collected at the same time, an exchange.")
-    open_jump_pct: float = Field(
-        10.0, gt=0, le=100, description="An open this far from the last close is warned of."
-    )
 
 
 class HttpSettings(Section):
@@ -88,7 +91,6 @@ class HttpSettings(Section):
 class NotificationSettings(Section):
     """Who is told, and when silence is worth a word."""
 
-    log: bool = Field(default=True, description="Write every notice to the log.")
     stale_after_s: float = Field(
         4500, ge=600, description="Age of the newest judged hour's close that alerts, s."
     )

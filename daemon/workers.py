@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -38,16 +39,22 @@ MARKET_WAIT_S = (0.0, 60.0, 120.0, 300.0, 900.0)
 CLOCK_EVERY_S = 50.0
 PUSH_EVERY_S = 2.0
 PUSH_WAIT_S = (15.0, 30.0, 60.0, 120.0, 300.0, 900.0)
-STOP_S = 45.0
-CYCLE_STOP_S = 20.0
+CYCLE_STOP_S = 15.0  # with the two below and the store's own closing: under 45 s in all
+LEAVE_S = 18.0
 LAST_PUSH_S = 10.0
+CLOCK_LIMIT_S = 60.0
+HOUSEKEEPING_AFTER_S = 20.0
+HOUSEKEEPING_PATIENCE_S = 120.0
 
 
-async def run_daemon(app: App, on_serving: Callable[[int], None] | None = None) -> None:
-    """Run until SIGTERM or SIGINT, then stop in order: ring no more, end the cycle, commit, push once.
+async def run_daemon(
+    app: App, stop_asked: anyio.Event, on_serving: Callable[[int], None] | None = None
+) -> None:
+    """Run until it is asked to stop, then stop in order: ring no more, end the cycle, commit, push once.
 
     Args:
         app: The house.
+        stop_asked: Set by SIGTERM or SIGINT.
         on_serving: Called with the HTTP port once it is bound.
 
     Raises:
@@ -60,11 +67,16 @@ async def run_daemon(app: App, on_serving: Callable[[int], None] | None = None) 
             on_serving(port)
         app.bells.ring_all()  # what is owed is not left to wait for the hour
         async with ringing(app):
-            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                async for number in signals:
-                    _log.info("stopping", signal=signal.Signals(number).name)
-                    break
+            await stop_asked.wait()
         await stop()
+
+
+async def ask_on_signal(stop_asked: anyio.Event) -> None:
+    """Set the event at SIGTERM or SIGINT; start it before anything is opened."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            _log.info("stopping", signal=signal.Signals(number).name)
+            stop_asked.set()
 
 
 @asynccontextmanager
@@ -100,33 +112,44 @@ async def working(app: App) -> AsyncIterator[Callable[[], Awaitable[None]]]:
 
 
 async def _leave(app: App) -> None:
-    """Commit what is durable, deliver what waits, try one push."""
-    with anyio.move_on_after(STOP_S - CYCLE_STOP_S, shield=True):
-        await app.store.flush()
-        await app.outbox.deliver()
-        if app.settings.data_repository.remote:
-            with anyio.move_on_after(LAST_PUSH_S):
-                try:
-                    await app.store.push(LAST_PUSH_S)
-                    app.board.last_push_at = app.clock.now()
-                except StoreError as error:
-                    _log.warning("last push failed, the commits stay here", error=str(error))
+    """Commit what is durable, deliver what waits, try one push; trouble with one keeps none of the others."""
+    with anyio.move_on_after(LEAVE_S, shield=True):
+        steps: tuple[tuple[str, Callable[[], Awaitable[object]]], ...] = (
+            ("commit", app.store.flush),
+            ("deliver", app.outbox.deliver),
+            ("push", partial(_last_push, app)),
+        )
+        for name, step in steps:
+            try:
+                await step()
+            except (StoreError, OSError) as error:
+                _log.warning("stopping: left for the next start", what=name, error=str(error))
+
+
+async def _last_push(app: App) -> None:
+    if app.settings.data_repository.remote:
+        with anyio.move_on_after(LAST_PUSH_S):
+            await app.store.push(LAST_PUSH_S)
+            app.board.last_push_at = app.clock.now()
 
 
 async def load_state(app: App) -> None:
-    """Show what the store knows, and tell once more what a crash may have kept from being told."""
+    """Show what the store knows, and tell what a crash or a stop kept from being told."""
     for market in app.settings.markets:
         state = app.board.markets[market.key]
+        state.told = app.told.recall(market.key)
         state.newest = await anyio.to_thread.run_sync(app.store.ledger.newest_judged, market.key)
         if state.newest is None:
             continue
         state.newest_candle_at = state.newest.closes_at
-        before = recorded_facts(app, market.key, state.newest.plus(-1))
-        facts = recorded_facts(app, market.key, state.newest)
-        if facts is not None:
-            state.told = state.facts = facts
-            state.outcome = facts.outcome
-            await announce(app, before, facts, ())
+        found = await anyio.to_thread.run_sync(recorded_facts, app, market.key, state.newest)
+        if found is None:
+            continue
+        state.facts, state.known_at = found
+        state.outcome = state.facts.outcome
+        if state.newest == last_closed_hour(app.clock.now()):
+            await announce(app, state.told, state.facts, ())
+            state.told = state.facts
     app.board.ready = True
 
 
@@ -195,7 +218,7 @@ async def attend(app: App, market: MarketSettings) -> float:
     try:
         await _measure_clock(app, market.exchange)
         await run_due_hours(app, market)
-    except RegimedError as error:
+    except (RegimedError, OSError) as error:
         return await _troubled(app, market, error)
     if state.trouble is not None:
         _log.info("recovered", market=market.key, after_failures=state.failures, was=state.trouble)
@@ -203,12 +226,13 @@ async def attend(app: App, market: MarketSettings) -> float:
     return 0.0
 
 
-async def _troubled(app: App, market: MarketSettings, error: RegimedError) -> float:
+async def _troubled(app: App, market: MarketSettings, error: Exception) -> float:
     """Show trouble once, not each minute of an outage; returns seconds to wait."""
     state = app.board.markets[market.key]
     if state.failures == 0:
         _log.warning("hour stays owed", market=market.key, error=str(error), kind=type(error).__name__)
     state.trouble, state.failures = str(error), state.failures + 1
+    app.board.was_ready = True
     app.metrics.errors.labels(market.key, type(error).__name__).inc()
     await _tell_if_stale(app, market.key)
     if isinstance(error, RateLimited):
@@ -225,6 +249,13 @@ async def _measure_clock(app: App, name: str) -> None:
     state.clock_measured_at = now
     offset = await app.exchanges[name].clock_offset()
     state.clock_ahead_s = round(offset.ahead_s, 3)
+    if app.clock.rate <= 1 and abs(offset.ahead_s) > CLOCK_LIMIT_S:
+        state.clock_measured_at = None
+        raise ClockRefused(
+            name,
+            "clock",
+            f"our clock is {offset.ahead_s:+.0f} s off the exchange's; hours stay owed, check NTP",
+        )
 
 
 async def _tell_if_stale(app: App, key: str) -> None:
@@ -267,22 +298,31 @@ async def _pusher(app: App) -> None:
 
 
 async def _notifier(app: App) -> None:
-    """Deliver what waits whenever something was put there, and each minute for what was not taken."""
+    """Deliver what waits whenever something was put there, and each minute for what was not taken.
+
+    It also says that a market has gone stale: the market's own worker may be the one that hangs.
+    """
     while True:
+        for key in app.board.markets:
+            await _tell_if_stale(app, key)
         await app.outbox.deliver()
         await app.bells.notifier.heard_within(60)
 
 
 async def _housekeeper(app: App) -> None:
-    """Keep the operator's `git status` honest and Git small, outside the cycle."""
-    maintained_on = None
+    """Keep the operator's `git status` honest and Git small, between the cycles."""
+    maintained_on = app.clock.now().date()
     while True:
         await app.bells.housekeeper.heard()
-        if any(state.owed for state in app.board.markets.values()):
-            continue
-        await app.store.flush()  # what a later fetch completed has no judgement to go with
-        await app.store.refresh_index()
-        today = app.clock.now().date()
-        if maintained_on is not None and today != maintained_on:
-            await app.store.maintain()
-        maintained_on = today
+        await anyio.sleep(min(HOUSEKEEPING_AFTER_S, 600 / max(app.clock.rate, 1)))
+        with anyio.move_on_after(HOUSEKEEPING_PATIENCE_S):
+            await app.progress.idle()  # a cycle that never ends must not keep the index dirty for ever
+        try:
+            await app.store.flush()  # what a later fetch completed has no judgement to go with
+            await app.store.refresh_index()
+            app.board.commit_trouble = None
+            if app.clock.now().date() != maintained_on:
+                await app.store.maintain()
+                maintained_on = app.clock.now().date()
+        except CommitFailed as error:
+            app.board.commit_trouble = str(error)

@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import orjson
 import structlog
 
 from market.errors import NotifyFailed
 from market.failpoints import reach
 from market.hours import instant_iso, parse_instant
+from notifications.durable import write_durably
 from notifications.notice import Channel, Level, Notice
 
 _log = structlog.get_logger("outbox")
@@ -57,7 +59,7 @@ class Outbox:
             return False
         path = self._folder / f"{self._next:08d}-{tag}.json"
         self._next += 1
-        _write_durably(path, orjson.dumps({**_as_json(notice), "left": [c.name for c in self._channels]}))
+        write_durably(path, orjson.dumps({**_as_json(notice), "left": [c.name for c in self._channels]}))
         reach("notify.after_enqueue")
         return True
 
@@ -67,15 +69,31 @@ class Outbox:
         A channel that fails keeps the notice for itself alone and falls back to the log.
         """
         for path in self._waiting():
-            data = orjson.loads(path.read_bytes())
-            notice = _of_json(data)
+            read = await anyio.to_thread.run_sync(self._read, path)
+            if read is None:
+                continue
+            data, notice = read
             left = [c for c in self._channels if c.name in data["left"] and not await self._sent(c, notice)]
             if left:
-                _write_durably(path, orjson.dumps({**data, "left": [c.name for c in left]}))
+                content = orjson.dumps({**data, "left": [c.name for c in left]})
+                await anyio.to_thread.run_sync(write_durably, path, content)
             else:
-                self._remember(_tag(notice.dedupe))
-                path.unlink()
+                await anyio.to_thread.run_sync(self._done, path, notice)
         return self.waiting
+
+    def _read(self, path: Path) -> tuple[dict[str, Any], Notice] | None:
+        """Return what waits in a file; a damaged one is set aside and must not silence those behind it."""
+        try:
+            data = orjson.loads(path.read_bytes())
+            return data, _of_json(data)
+        except (ValueError, TypeError, KeyError) as error:
+            path.rename(path.with_suffix(".damaged"))
+            _log.error("a notice is damaged and was set aside", file=path.name, error=str(error))
+            return None
+
+    def _done(self, path: Path, notice: Notice) -> None:
+        self._remember(_tag(notice.dedupe))
+        path.unlink()
 
     async def _sent(self, channel: Channel, notice: Notice) -> bool:
         reach("notify.before_send")
@@ -113,7 +131,7 @@ class Outbox:
         lines = path.read_bytes().split(b"\n")
         tags = [line.decode() for line in lines[:-1] if len(line) == 64][-REMEMBERED:]
         if len(lines) > 2 * REMEMBERED or lines[-1]:
-            _write_durably(path, "".join(f"{tag}\n" for tag in tags).encode())
+            write_durably(path, "".join(f"{tag}\n" for tag in tags).encode())
         return OrderedDict.fromkeys(tags)
 
     def _remember(self, tag: str) -> None:
@@ -152,19 +170,3 @@ def _of_json(data: dict[str, Any]) -> Notice:
         data["body"],
         parse_instant(data["at"]),
     )
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -188,7 +188,7 @@ class Table:
         minutes = np.stack([h.minutes for h in hours])
         bars = minutes if self.timeframe is Timeframe.M1 else coarser(minutes, self.timeframe)
         meta, bars = np.concatenate([self.meta, meta]), np.concatenate([self.bars, bars])
-        order = np.lexsort((meta["collected"], -meta["missing"], meta["hour"]))
+        order = np.lexsort((meta["partial"], meta["collected"], -meta["missing"], meta["hour"]))
         if not np.array_equal(order, np.arange(len(order))):
             meta, bars = meta[order], bars[order]
         return Table(self.timeframe, meta, bars)

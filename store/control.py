@@ -19,7 +19,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from market.errors import CommitFailed, DataInvalid, HistoryRefused, RegimedError, StoreError
-from store.change_set import ChangeSet, check_content
+from store.change_set import ChangeSet
 from store.seal import fault_of
 
 MAX_REQUEST = 64_000_000
@@ -120,7 +120,6 @@ async def _answered(client: anyio.abc.SocketStream, write: Write, status: Status
             return {"status": dict(status())}
         files = {name: base64.b64decode(text, validate=True) for name, text in request.files.items()}
         change_set = ChangeSet(files, request.message, request.trailers)
-        check_content(change_set)
         return {"commit": await write(change_set)}
     except RegimedError as error:
         return {"error": type(error).__name__, "text": str(error)}

@@ -118,20 +118,20 @@ class SnapshotReader:
         self.counts = CacheCounts()
 
     def load_snapshot(self, key: str, hour: Hour, as_of: datetime | None = None) -> MarketSnapshot:
-        """Return the best snapshot of an hour: fewest minutes missing, then the newest.
+        """Return the best snapshot of an hour: fewest minutes missing, then newest, then highest number.
 
         Raises:
             FileNotFoundError: None was collected (by `as_of`).
             DataInvalid: A file of the hour is corrupt.
         """
         found = [
-            decode_snapshot((self._root / name.path).read_bytes(), name.path, name)
+            (decode_snapshot((self._root / name.path).read_bytes(), name.path, name), name.partial or 0)
             for name in self.snapshot_names(key, hour)
         ]
-        known = [s for s in found if as_of is None or s.collected_at <= as_of]
+        known = [(s, partial) for s, partial in found if as_of is None or s.collected_at <= as_of]
         if not known:
             raise FileNotFoundError(f"{snapshot_folder(key, hour)}/{hour.opens_at:%H}.json")
-        return min(known, key=lambda s: (len(s.missing), -micros(s.collected_at)))
+        return min(known, key=lambda one: (len(one[0].missing), -micros(one[0].collected_at), -one[1]))[0]
 
     def load_range(self, key: str, start: Hour, end: Hour) -> SnapshotRange:
         """Return the snapshots of the half-open span [start, end), lazily; missing hours are reported."""

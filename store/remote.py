@@ -11,7 +11,7 @@ from pathlib import Path
 from store.git import GitCommands, GitFailed, live_git_processes, shown_remote
 
 REMOTE = "origin"
-_REMOTE_WORDS = {b"fetch", b"push", b"ls-remote", b"maintenance"}
+_ENDABLE = {b"fetch", b"push", b"ls-remote", b"maintenance", b"commit-graph", b"prune-packed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +81,38 @@ class Remote:
 
 
 def end_remote_calls(root: Path) -> int:
-    """End our own Git processes that speak to the remote, so that a stop never waits for a dead one."""
-    ended = 0
-    for pid in live_git_processes(root) or []:
-        folder = Path("/proc") / str(pid)
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
-            continue  # it ended by itself
-        if parent == os.getpid() and _REMOTE_WORDS & set(words):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-                ended += 1
-    return ended
+    """End our own Git processes that speak to the remote or tidy up, with all they started.
+
+    A stop never waits for a dead remote: git's ssh child would hold the pipe open for as long as it likes.
+    """
+    parents = _parents()
+    doomed = [
+        pid
+        for pid in live_git_processes(root) or []
+        if parents.get(pid) == os.getpid() and _ENDABLE & set(_words(pid))
+    ]
+    for pid in doomed:  # children follow their parents, so that none is overlooked
+        doomed += [child for child, parent in parents.items() if parent == pid]
+    for pid in doomed:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(doomed)
+
+
+def _parents() -> dict[int, int]:
+    """Return the parent of every process that the system shows."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            found[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+def _words(pid: int) -> list[bytes]:
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def is_diverged(error: GitFailed) -> bool:

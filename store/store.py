@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import ParamSpec, Self, TypeVar
 
@@ -14,11 +14,12 @@ import anyio.to_thread
 import git
 
 from decisions.evaluate import Evaluation, HourInputs
-from market.errors import CommitFailed, DataInvalid, HistoryRefused, PushFailed
+from market.errors import CommitFailed, DataInvalid, HistoryRefused, PushFailed, RepositoryUnusable
 from market.failpoints import reach
 from market.hours import Hour, Timeframe, instant_iso, instant_of_ts
 from market.ports import Clock
 from market.snapshot import MarketSnapshot
+from store import disk
 from store.change_set import MAX_FILES, ChangeSet, check_content
 from store.control import socket_path
 from store.git import GitCommands, GitFailed, child_processes, git_environment
@@ -27,12 +28,21 @@ from store.intents import Intents
 from store.ledger import Ledger, snapshots_of_hour
 from store.lock import RepositoryLock
 from store.merge import Accepts, MergePlan
-from store.paths import OWNED, SnapshotName, config_path, metrics_path, parse_metrics
+from store.paths import (
+    OWNED,
+    SnapshotName,
+    config_path,
+    metrics_path,
+    parse_candles,
+    parse_metrics,
+    parse_snapshot,
+)
 from store.quarantine import quarantine_change_set
 from store.reader import CacheCounts, Fault, SnapshotReader
 from store.records import encode_metrics, metrics_file
 from store.remote import Counts, Remote, end_remote_calls, is_diverged, remote_problem
 from store.repository import Identity, Repository, is_blank
+from store.seal import restamped, same_content
 from store.settings import StoreSettings
 from store.snapshots import decode_snapshot, encode_snapshot
 from store.writer import Recovery, Writer
@@ -106,6 +116,9 @@ class Observer:
     def quarantined(self, path: str, reason: str) -> None:
         """A corrupt file went to quarantine."""
 
+    def restored(self, path: str, reason: str) -> None:
+        """A damaged file got the bytes back that the history holds."""
+
     def pushed(self, commits: int, seconds: float) -> None:
         """So many commits reached the remote."""
 
@@ -152,6 +165,7 @@ class Store:
         self._reader_thread = anyio.CapacityLimiter(1)
         self._remote_thread = anyio.CapacityLimiter(1)
         self._turn = anyio.Lock()
+        self._reading = anyio.Lock()
         self._queue = anyio.Semaphore(settings.queue_bound)
 
     @classmethod
@@ -191,6 +205,10 @@ class Store:
         )
         try:
             await store._in_writer(store._open, create)
+        except GitFailed as error:
+            with anyio.CancelScope(shield=True):
+                await store._in_writer(store._close)
+            raise RepositoryUnusable(f"{store.root}: {error}") from None
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await store._in_writer(store._close)
@@ -229,9 +247,12 @@ class Store:
 
         Corrupt files on the way are quarantined and left out.
         """
-        inputs = await self._in_reader(self._inputs.hour_inputs, key, hour, known_at, tuple(revised))
+        read = partial(self._inputs.hour_inputs, key, hour, known_at, tuple(revised))
+        async with self._reading:
+            inputs = await self._in_reader(read)
         if await self._quarantine_faults():
-            inputs = await self._in_reader(self._inputs.hour_inputs, key, hour, known_at, tuple(revised))
+            async with self._reading:
+                inputs = await self._in_reader(read)
         return inputs
 
     async def commit(self, evaluation: Evaluation) -> Recorded:
@@ -276,7 +297,39 @@ class Store:
             DataInvalid, HistoryRefused, CommitFailed: See `market.errors`.
         """
         await self._in_reader(check_content, change_set)
-        return await self._recorded(change_set, next(iter(change_set.files)))
+        if not any(parse_snapshot(path) or parse_candles(path) for path in change_set.files):
+            return await self._recorded(change_set, next(iter(change_set.files)))
+        # No window is read between the stamp and the rename: what a judgement saw follows from stamps.
+        async with self._reading:
+            return await self._recorded(await self._stamped(change_set), next(iter(change_set.files)))
+
+    async def _stamped(self, change_set: ChangeSet) -> ChangeSet:
+        """Return the change-set with its data stamped now, later than any judgement so far.
+
+        It was fetched a while ago; an hour judged meanwhile did not see it, and a replay must not either.
+        """
+        keys = {
+            name.key for path in change_set.files if (name := parse_snapshot(path) or parse_candles(path))
+        }
+        if not keys:
+            return change_set
+        instant = self._clock.now()
+        for key in keys:
+            newest = await anyio.to_thread.run_sync(self.ledger.newest_judged, key)
+            judged = None if newest is None else self._inputs.judged(key, newest)
+            if judged is not None:
+                instant = max(instant, judged.known_at + timedelta(microseconds=1))
+        return await anyio.to_thread.run_sync(self._restamped, change_set, instant)
+
+    def _restamped(self, change_set: ChangeSet, instant: datetime) -> ChangeSet:
+        files = {}
+        for path, data in change_set.files.items():
+            files[path] = data
+            if parse_snapshot(path) or parse_candles(path):
+                there = disk.read(self.root / path)
+                known = there is not None and same_content(there, data)
+                files[path] = there if known and there is not None else restamped(data, instant)
+        return replace(change_set, files=files)
 
     async def write_candles(self, files: Mapping[str, bytes], message: str) -> Recorded:
         """Commit candle files (or a batch of snapshots from backfill) together."""
@@ -583,11 +636,17 @@ class Store:
     async def _quarantine(self, fault: Fault) -> bool:
         at = instant_iso(self._clock.now())
         try:
+            judged = parse_metrics(fault.path)
+            if judged is not None and await self._in_writer(self._writer.restored, fault.path):
+                # An hour is judged once: what the history holds is the judgement.
+                await self._in_reader(self._inputs.notice, *judged)
+                self._observer.restored(fault.path, fault.reason)
+                return True
             change_set = await self._in_writer(quarantine_change_set, self.root, fault, at)
             if change_set is None:
                 return False
             await self._recorded(change_set, fault.path)
-        except (OSError, CommitFailed, HistoryRefused) as error:
+        except (OSError, GitFailed, CommitFailed, HistoryRefused) as error:
             self._progress.last_commit_error = f"quarantine of {fault.path}: {error}"
             return False
         self._progress.quarantined.append(f"{fault.path}: {fault.reason}")

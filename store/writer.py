@@ -284,6 +284,18 @@ class Writer:
             disk.make_folder(target.parent, self._root)
             disk.replace_synced(target, data, self._intents.incoming / f"restored-{place}.part")
 
+    def restored(self, path: str) -> bool:
+        """Give a damaged file the bytes of the newest commit; says whether the history held other ones.
+
+        Raises:
+            OSError, GitFailed: The disk or Git does not answer.
+        """
+        held = self._repository.blobs([path])
+        if path not in held or self._repository.bytes_of(held[path]) == disk.read(self._root / path):
+            return False
+        self._restore([path])
+        return True
+
     def _bring(self, paths: Sequence[str]) -> None:
         """Write what came from outside; where something of the operator's is in the way, it stays."""
         for path in paths:

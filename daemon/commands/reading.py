@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
+import orjson
 import typer
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from daemon.clock import WallClock
@@ -28,19 +30,22 @@ from daemon.commands.sharing import (
     settings_of,
 )
 from daemon.settings import CollectionSettings
+from daemon.windows import RecordedHours, RepositoryHours
 from decisions.evaluate import Evaluation, HourInputs, Policy, evaluate
 from market.errors import DataInvalid
-from market.hours import Hour, hours_between
+from market.hours import Hour
 from market.keys import checked_key
 from regime.config import RegimeConfig
 from regime.engine import RegimeEngine
+from regime.service import BadHour, RangeSummary, RegimeAnalysisService
 from store import yaml_text
-from store.inputs import ReadOnlyStore
 from store.paths import config_path, metrics_path
 from store.recorded import RecordedMarket, choose_markets, parse_name
 from store.recorded_windows import RecordedWindows
-from store.records import encode_metrics, metrics_file
+from store.records import MetricsFile, encode_metrics, metrics_file
 from store.verify import verify as verify_repository
+
+_PLAIN_WIDTH = 200  # columns of a table that goes into a file or a pipe
 
 
 def register(app: typer.Typer) -> None:
@@ -80,13 +85,22 @@ def analyze(
         fail(f"--as-of: {as_of!r}; expected now, or nothing for each hour's own time", 2)
     span = _span(hour, first, last)
     if data is not None:
-        rows = _from_recorded(key, data, window, span, _regime_of(config))
+        asked = _from_recorded(key, data, window, span, _regime_of(config))
     else:
         root = repo or settings_of(config).data_repository.base_path
-        rows = _from_repository(key, root, span, config, everything=as_of == "now")
+        asked = _from_repository(key, root, span, config, everything=as_of == "now")
     if as_of == "now":
         print("regimed: --as-of now: files collected later than the records count too", file=sys.stderr)
-    _print_rows(list(rows), form)
+    _print_judged(key, asked, form)
+
+
+class _Asked(NamedTuple):
+    """What `analyze` was asked for: by whom, which hours, and what each is compared with."""
+
+    service: RegimeAnalysisService[HourInputs, Evaluation]
+    start: Hour
+    end: Hour
+    compared: Callable[[Evaluation], str]
 
 
 def _span(hour: str | None, first: str | None, last: str | None) -> tuple[Hour | None, Hour | None]:
@@ -108,22 +122,32 @@ def _regime_of(config: Path | None) -> RegimeConfig:
 
 def _from_repository(
     key: str, root: Path, span: tuple[Hour | None, Hour | None], config: Path | None, *, everything: bool
-) -> Iterator[dict[str, Any]]:
-    """Yield one row an hour; the policy is the one that the record names, or `config` where it is given."""
+) -> _Asked:
+    """Return the hours of a repository; the policy is the one that a record names, or `config` if given."""
     policies = _Policies(root, config)
-    files = ReadOnlyStore(
-        root, max_missing_minutes=policies.default.max_missing_minutes, timeframes=policies.timeframes
+    source = RepositoryHours(
+        root,
+        max_missing_minutes=policies.default.max_missing_minutes,
+        timeframes=policies.timeframes,
+        as_of=WallClock().now() if everything else None,
     )
-    recorded = files.ledger.judged_hours(key)
+    recorded = source.judged_hours(key)
     start = span[0] or (recorded[0] if recorded else None)
     end = span[1] or (recorded[-1].plus(1) if recorded else None)
     if start is None or end is None:
         fail(f"{root}: no judged hour of {key}; name --from and --to", 2)
-    as_of = WallClock().now() if everything else None
-    for inputs in files.read_inputs(key, hours_between(start, end), as_of):
-        record = None if everything else files.inputs.record(key, inputs.hour)
-        evaluation = evaluate(inputs, policies.named(None if record is None else record.config_hash))
-        yield _row(evaluation, _compared(root, evaluation) if record is not None else "not recorded")
+
+    def record_of(inputs: HourInputs) -> MetricsFile | None:
+        return None if everything else source.record(key, inputs.hour)
+
+    def judge(inputs: HourInputs) -> Evaluation:
+        record = record_of(inputs)
+        return evaluate(inputs, policies.named(None if record is None else record.config_hash))
+
+    def compared(evaluation: Evaluation) -> str:
+        return "not recorded" if record_of(evaluation.inputs) is None else _compared(root, evaluation)
+
+    return _Asked(RegimeAnalysisService(source, judge), start, end, compared)
 
 
 class _Policies:
@@ -174,20 +198,16 @@ def _compared(root: Path, evaluation: Evaluation) -> str:
 
 def _from_recorded(
     key: str, data: Path, window: str | None, span: tuple[Hour | None, Hour | None], regime: RegimeConfig
-) -> Iterator[dict[str, Any]]:
-    """Yield one row an hour of recorded candles; hours that only coarse bars cover are marked `bars_only`."""
+) -> _Asked:
+    """Return the hours of recorded candles; those that only coarse bars cover are marked `bars_only`."""
     engine = RegimeEngine(regime)
     if not data.exists():
         fail(f"--data: {data}: no such file or folder", 2)
     windows = RecordedWindows(_recorded_market(key, data, window), engine.timeframes())
     policy = Policy("recorded", engine, CollectionSettings().max_missing_minutes)
     start, end = windows.hours
-    for hour in hours_between(span[0] or start, span[1] or end):
-        market_window = windows.window(hour)
-        inputs = HourInputs(
-            key, hour, hour.closes_at, market_window, files={}, summary=None, has_bar=windows.has(hour)
-        )
-        yield _row(evaluate(inputs, policy), "recorded candles")
+    service = RegimeAnalysisService(RecordedHours({key: windows}), lambda inputs: evaluate(inputs, policy))
+    return _Asked(service, span[0] or start, span[1] or end, lambda _: "recorded candles")
 
 
 def _recorded_market(key: str, data: Path, window: str | None) -> RecordedMarket:
@@ -216,38 +236,105 @@ def _row(evaluation: Evaluation, compared: str) -> dict[str, Any]:
     }
 
 
-def _print_rows(rows: list[dict[str, Any]], form: str) -> None:
-    if form == "json":
-        print_json(rows)
-    else:
-        _table(rows)
-    if any(row["compared"].startswith("differs") for row in rows):
+def _bad_row(found: BadHour) -> dict[str, Any]:
+    return {
+        "hour": str(found.hour),
+        "verdict": None,
+        "hold_probability": None,
+        "outcome": "bad",
+        "reason": found.reason,
+        "bars_only": False,
+        "compared": "could not be read",
+        "record": None,
+    }
+
+
+def _print_judged(key: str, asked: _Asked, form: str) -> None:
+    """Judge the hours and print them, the summary last; bad hours and differing records end with code 1."""
+    total = max(asked.end.index - asked.start.index, 0)
+    compared: Counter[str] = Counter()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=progress_console()) as bar:
+        task = bar.add_task(f"analyze {key}", total=total)
+        judged = asked.service.analyze_range(
+            key, asked.start, asked.end, lambda done, _: bar.update(task, completed=done)
+        )
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for found in judged:
+                row = _bad_row(found) if isinstance(found, BadHour) else _row(found, asked.compared(found))
+                compared[row["compared"].split(":")[0]] += 1
+                yield row
+
+        if form == "json":
+            _print_json_list(rows())
+        else:
+            table = _table(rows())
+    if form == "table":
+        out = console()
+        if not out.is_terminal:
+            out.width = _PLAIN_WIDTH
+        out.print(table)
+        out.print(", ".join(f"{count} hours {word}" for word, count in compared.items()))
+    for line in _summary_lines(judged.summary):
+        print(line, file=sys.stdout if form == "table" else sys.stderr)
+    if judged.summary.bad or compared["differs"]:
         raise Finding(1)
 
 
-def _table(rows: Iterable[dict[str, Any]]) -> None:
-    table = Table("hour", "verdict", "p", "T", "range", "record", box=None, pad_edge=False)
-    counts: dict[str, int] = {}
+def _print_json_list(rows: Iterable[dict[str, Any]]) -> None:
+    """Print a JSON list on stdout, row by row, so that a long range is never held whole."""
+    out = sys.stdout.buffer
+    before = b"[\n"
     for row in rows:
-        counts[row["compared"].split(":")[0]] = counts.get(row["compared"].split(":")[0], 0) + 1
-        found = row["record"]["regime_analysis"]
+        out.write(before + orjson.dumps([row], option=orjson.OPT_INDENT_2)[2:-2])
+        before = b",\n"
+    out.write(b"\n]\n" if before == b",\n" else b"[]\n")
+    out.flush()
+
+
+def _table(rows: Iterable[dict[str, Any]]) -> Table:
+    table = Table("hour", "verdict", "p", "T", "range", "3-D regime", "record", box=None, pad_edge=False)
+    for row in rows:
         if row["verdict"] is None:
-            table.add_row(row["hour"], row["outcome"], "", "", row["reason"] or "", row["compared"])
+            table.add_row(row["hour"], row["outcome"], "", "", row["reason"] or "", "", row["compared"])
             continue
-        bounds = f"[{found['range']['lower']:g}, {found['range']['upper']:g}]"
-        mark = " bars_only" if row["bars_only"] else ""
-        p, t = found["hold_probability"], found["T"]
+        found = row["record"]["regime_analysis"]
+        p, t, components = found["hold_probability"], found["T"], found["components"]
         table.add_row(
-            row["hour"] + mark,
+            row["hour"] + (" bars_only" if row["bars_only"] else ""),
             row["verdict"],
             "-" if p is None else f"{p:.2f}",
             "-" if t is None else f"{t:.2f}",
-            bounds,
+            f"[{found['range']['lower']:g}, {found['range']['upper']:g}]",
+            "-"
+            if components is None
+            else f"{components['simplified_regime']} {components['confidence']:.2f}",
             row["compared"],
         )
-    out = console()
-    out.print(table)
-    out.print(", ".join(f"{count} hours {word}" for word, count in counts.items()))
+    return table
+
+
+def _summary_lines(found: RangeSummary) -> list[str]:
+    """Return the summary as lines, bad hours by name."""
+    counts = [(found.analysed, "analysed"), (found.insufficient, "insufficient"), (found.no_data, "no data")]
+    told = [f"{count} {word}" for count, word in [*counts, (len(found.bad), "bad")] if count]
+    lines = [
+        f"{found.hours} {'hour' if found.hours == 1 else 'hours'}: {', '.join(told) or 'none asked for'}"
+    ]
+    if found.analysed:
+        verdicts = ", ".join(
+            f"{verdict.value} {count} ({count / found.analysed:.0%})"
+            for verdict, count in found.by_verdict.items()
+            if count
+        )
+        dwell = (
+            "no verdict began and ended"
+            if found.dwell_median_h is None
+            else (f"median dwell {found.dwell_median_h:g} h")
+        )
+        lines.append(f"{verdicts}; {found.flips} flips, {dwell}, mean p {found.mean_hold_probability:.2f}")
+    return lines + [f"bad: {each.key} {each.hour}: {each.reason}" for each in found.bad]
 
 
 def verify(
@@ -262,7 +349,10 @@ def verify(
     Example: regimed verify --repo data
     """
     checked_format(form)
-    root = repo or settings_of(config).data_repository.base_path
+    repository = None if repo is not None else settings_of(config).data_repository
+    root = repo if repository is None else repository.base_path
+    branch = "main" if repository is None else repository.branch
+    assert root is not None
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=progress_console()) as bar:
         task = bar.add_task("verify", total=None)
@@ -270,7 +360,7 @@ def verify(
         def told(stage: str, done: int, total: int) -> None:
             bar.update(task, description=f"verify {stage}", completed=done, total=total)
 
-        report = verify_repository(root, progress=told)
+        report = verify_repository(root, branch=branch, progress=told)
     errors = [finding for finding in report.findings if finding.is_error]
     if form == "json":
         print_json(

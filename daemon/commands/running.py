@@ -9,11 +9,12 @@ import urllib.request
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio
 import orjson
 import typer
 from rich.table import Table
 
-from daemon.app import building
+from daemon.app import App, building
 from daemon.clock import ScaledClock, WallClock
 from daemon.commands.sharing import (
     ConfigOption,
@@ -30,7 +31,10 @@ from daemon.commands.sharing import (
 from daemon.cycle import run_due_hours
 from daemon.demo import DemoPlan, run_demo, serve_sandbox
 from daemon.failures import arm_failpoints
-from daemon.workers import load_state, run_daemon, verify_keys
+from daemon.settings import MarketSettings
+from daemon.workers import ask_on_signal, load_state, run_daemon, verify_keys
+from market.errors import ExchangeError
+from market.hours import Hour
 from market.ports import Clock
 from store.control import ask_status
 from store.lock import holder
@@ -98,8 +102,12 @@ def run(
     arm_failpoints()
 
     async def work() -> None:
-        async with building(settings, clock_of(clock), create=create) as app:
-            await run_daemon(app, lambda bound: _say_port(settings.http.host, bound))
+        stop_asked = anyio.Event()
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask_on_signal, stop_asked)
+            async with building(settings, clock_of(clock), create=create) as app:
+                await run_daemon(app, stop_asked, lambda bound: _say_port(settings.http.host, bound))
+            group.cancel_scope.cancel()
 
     in_loop(work)
 
@@ -129,21 +137,36 @@ def cycle(
         held = holder(settings.data_repository.base_path)
         if held is not None:
             page = await ask_status(Path(held.socket))
+            if key is not None or last is not None:
+                fail("a daemon is running: it runs every due hour itself; leave KEY and --hour out", 2)
             print(f"the running daemon (process {held.pid}) was rung; its health is {page['status']}")
             return 0
         async with building(settings, clock_of(clock), create=True) as app:
             await load_state(app)
             await verify_keys(app)
-            judged = 0
+            failed = 0
             for market in chosen:
-                judged += await run_due_hours(app, market, last)
+                failed += not await _one_cycle(app, market, last)
             await app.store.flush()
             await app.outbox.deliver()
             await app.store.refresh_index()
-            print(f"{judged} hours judged")
-            return judged
+            return failed
 
-    in_loop(work)
+    if in_loop(work):
+        raise Finding(3)
+
+
+async def _one_cycle(app: App, market: MarketSettings, last: Hour | None) -> bool:
+    """Run what one market owes and say how it went; trouble with one market keeps none of the others."""
+    state = app.board.markets[market.key]
+    try:
+        judged = await run_due_hours(app, market, last)
+    except ExchangeError as error:
+        print(f"{market.key}: {error}; {state.owed} hours stay owed", file=sys.stderr)
+        return False
+    waiting = f", hour incomplete, fetched again after {state.retry_at:%H:%M}" if state.retry_at else ""
+    print(f"{market.key}: {judged} hours judged, {state.owed} owed{waiting}")
+    return True
 
 
 def status(

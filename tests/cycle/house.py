@@ -18,11 +18,14 @@ from daemon.app import App, building
 from daemon.clock import DrivenClock
 from daemon.configuration import load_settings
 from daemon.workers import attend, load_state
+from decisions.evaluate import evaluate
 from exchanges.sandbox.faults import Fault
 from exchanges.sandbox.keys import SandboxKey
 from exchanges.sandbox.running import RunningSandbox, running_sandbox
 from exchanges.simulated import DEFAULT_SYMBOLS, SimulatedMarket
 from market.hours import Hour
+from store.inputs import ReadOnlyStore
+from store.records import encode_metrics, metrics_file
 from store.verify import verify
 
 START = Hour.parse("2026-01-05T00")
@@ -135,6 +138,18 @@ async def house(
         async with building(settings, clock, create=True) as app:
             await load_state(app)
             yield House(app, clock, sandbox, folder)
+
+
+def recomputed(folder: Path, app: App, key: str, hours: Sequence[Hour]) -> list[bytes]:
+    """Return the bytes of each hour's record, made from the files alone."""
+    files = ReadOnlyStore(
+        folder / "data",
+        max_missing_minutes=app.settings.collection.max_missing_minutes,
+        timeframes=app.spans,
+    )
+    return [
+        encode_metrics(metrics_file(evaluate(inputs, app.policy))) for inputs in files.read_inputs(key, hours)
+    ]
 
 
 def assert_sound(folder: Path) -> None:

@@ -2,26 +2,11 @@ from datetime import timedelta
 
 import pytest
 
-from decisions.evaluate import evaluate
 from exchanges.sandbox.faults import Fault
 from market.hours import instant_iso
-from store.inputs import ReadOnlyStore
-from store.records import encode_metrics, metrics_file
-from tests.cycle.house import START, assert_sound, git, house
+from tests.cycle.house import START, assert_sound, git, house, recomputed
 
 CANDLES = "/api/v1/market/candles"
-
-
-def recomputed(folder, app, key, hours):
-    """Return the bytes of each hour's record, made from the files alone."""
-    files = ReadOnlyStore(
-        folder / "data",
-        max_missing_minutes=app.settings.collection.max_missing_minutes,
-        timeframes=app.spans,
-    )
-    return [
-        encode_metrics(metrics_file(evaluate(inputs, app.policy))) for inputs in files.read_inputs(key, hours)
-    ]
 
 
 async def test_an_hour_comes_in_is_judged_recorded_in_one_commit_and_told(tmp_path):

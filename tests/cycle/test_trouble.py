@@ -1,14 +1,20 @@
 """Full disks, corrupt files, dangerous keys: a clear word, and nothing lost."""
 
+from dataclasses import replace
+
 import pytest
 
 from daemon.health import health
 from daemon.workers import verify_keys
+from exchanges.collection import collect_snapshot
 from exchanges.sandbox.faults import Fault
 from exchanges.sandbox.keys import OPEN_KEY, TRADING_KEY, UNKNOWN_WORD_KEY, WITHDRAWING_KEY
 from market import failpoints
 from market.errors import ExchangeRefused
-from tests.cycle.house import START, assert_sound, house, with_key
+from store.change_set import ChangeSet
+from store.paths import SnapshotName
+from store.snapshots import encode_snapshot
+from tests.cycle.house import START, assert_sound, house, recomputed, with_key
 
 
 @pytest.fixture(autouse=True)
@@ -136,15 +142,93 @@ async def test_the_clock_being_off_is_said(tmp_path):
         assert "check NTP" in check["output"]
 
 
-async def test_a_corrupt_judgement_is_owed_again(tmp_path):
-    """A record that went to quarantine leaves a hole; the ledger owes it, and the chain closes over it."""
+async def test_a_damaged_judgement_comes_back_from_the_history(tmp_path):
+    """An hour is judged once: what the history holds is the judgement, and the chain goes on from it."""
     async with house(tmp_path) as there:
         await there.hours(START, 3)
     victim = tmp_path / "data" / "metrics" / "ETH-USDT" / f"{START.plus(2).opens_at:%Y-%m-%d-%H}.yaml"
-    victim.write_bytes(victim.read_bytes()[:200])
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:200])
     async with house(tmp_path, start=START.plus(3)) as there:
         await there.attend()
-        await there.attend()
+        assert victim.read_bytes() == whole
+        assert there.state().newest == START.plus(3)
+    assert_sound(tmp_path)
+
+
+async def test_a_commit_that_fails_before_it_is_durable_leaves_the_hour_owed(tmp_path):
+    """Not even on disk is not judged: the hour is tried again, and nothing is lost."""
+    calls = 0
+
+    def full_at_the_judgement():
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            full()
+
+    async with house(tmp_path) as there:
+        await there.hours(START, 2)
+        failpoints.arm("writer.before_intent", full_at_the_judgement)
+        await there.hour(START.plus(2))
+        await there.hour(START.plus(3))
         assert len(there.judged()) == 4
         assert there.state().owed == 0
-        assert there.state().newest == START.plus(3)
+    assert_sound(tmp_path)
+
+
+async def test_a_clock_that_is_set_back_owes_nothing_twice(tmp_path):
+    """A small step back stops no market."""
+    async with house(tmp_path) as there:
+        await there.hours(START, 3)
+        there.clock.set(START.plus(2).closes_at - (START.plus(2).closes_at - START.plus(2).opens_at) / 60)
+        await there.attend()
+        await there.hours(START.plus(3), 2)
+        assert len(there.judged()) == 5
+        assert there.state().trouble is None
+    assert_sound(tmp_path)
+
+
+async def test_a_clock_that_runs_far_ahead_judges_no_hour_that_is_not_over(tmp_path):
+    """Hours that have not happened are not recorded as empty; the operator reads why nothing comes."""
+    async with house(tmp_path, faults=[Fault(kind="clock_skew", seconds=-10800)]) as there:
+        await there.hour(START)
+        assert there.judged() == []
+        assert "check NTP" in there.state().trouble
+
+
+async def test_what_was_missed_while_stopped_is_told_at_the_next_start(tmp_path):
+    """The operator hears of a change even when the daemon stopped between catching up and telling."""
+    async with house(tmp_path) as there:
+        await there.hours(START, 2)
+        told = there.app.told.recall("ETH-USDT")
+        assert told.hour == START.plus(1)
+        await there.app.outbox.deliver()
+        other = "RANGE_OK" if told.verdict != "RANGE_OK" else "TREND"
+        there.app.told.keep(replace(told, verdict=other))
+    async with house(tmp_path, start=START.plus(1)) as there:
+        waiting = [path.read_text() for path in (tmp_path / "data.state" / "outbox").glob("0*.json")]
+        assert len(waiting) == 1
+        assert f"{other} to {told.verdict}" in waiting[0]
+
+
+async def test_backfill_never_changes_what_a_judged_hour_saw(tmp_path):
+    """Fetched before, landed after: the stamp is the landing's, so a replay sees what the judgement saw."""
+    async with house(tmp_path) as there:
+        early = START.plus(-3)
+        there.clock.set(START.closes_at)
+        fetched = await collect_snapshot(
+            there.app.exchanges["sandbox"], key="ETH-USDT", symbol="ETH-USDT", hour=early,
+            clock=there.clock, source="backfill", with_account=False,
+        )  # fmt: skip
+        await there.hours(START, 3)
+        name = SnapshotName("ETH-USDT", early, None)
+        await there.app.store.write(ChangeSet({name.path: encode_snapshot(fetched)}, "[backfill] one hour"))
+        landed = await there.app.store.load_snapshot("ETH-USDT", early)
+        assert landed.collected_at > there.state().known_at
+        assert landed.digest() == fetched.digest()
+        again = recomputed(tmp_path, there.app, "ETH-USDT", [START.plus(i) for i in range(3)])
+        paths = [
+            tmp_path / "data" / "metrics" / "ETH-USDT" / f"{START.plus(i).opens_at:%Y-%m-%d-%H}.yaml"
+            for i in range(3)
+        ]
+        assert again == [path.read_bytes() for path in paths]

@@ -71,7 +71,7 @@ def test_a_small_configuration_has_documented_defaults(config):
         (GOOD.replace("kind: kucoin", "kind: kucoin, passphrase: abc"), ["a credential stands in"]),
         (
             GOOD.replace("base_path: data", "base_path: data, remote: 'https://me:pw@host/x'"),
-            ["holds a password"],
+            ["holds a credential"],
         ),
         ("- 1\n", ["holds list, expected a mapping"]),
         ("a: 1\na: 2\n", ["a"]),
@@ -84,6 +84,15 @@ def test_each_mistake_is_told_with_path_origin_and_advice(config, text, words):
     told = " | ".join(problems(config(text)))
     for word in words:
         assert word in told, told
+
+
+def test_a_token_in_the_remote_is_a_credential_too(config):
+    """https://TOKEN@host would be shown by `config show` and written to .git/config."""
+    (told,) = problems(
+        config(GOOD.replace("base_path: data", "base_path: data, remote: 'https://ghp_x@host/x'"))
+    )
+    assert "holds a credential" in told
+    assert "ghp_x" not in told
 
 
 def test_every_problem_is_told_at_once(config):

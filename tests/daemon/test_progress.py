@@ -22,7 +22,7 @@ def test_work_that_stands_still_is_hung_and_idleness_is_not():
         time.now += 181
         progress.stamp("scheduler")
         assert progress.hung() == ["collector has not moved for 181 s (limit 180 s)"]
-        progress.stamp("collector")
+        progress.moved()
         assert progress.hung() == []
         assert progress.under_way("collector")
     time.now += 3600
@@ -46,6 +46,18 @@ def test_two_works_of_one_stage_end_each_for_itself():
         with progress.working("collector"):
             pass
         assert progress.under_way("collector")
+
+
+def test_one_hung_market_is_not_hidden_by_the_others():
+    """What other pieces of the same stage do says nothing about this one."""
+    time = Time()
+    progress = Progress(time, limit_s=180)
+    with progress.working("collector"):
+        time.now += 181
+        progress.stamp("scheduler")
+        with progress.working("collector"):
+            progress.moved()
+            assert progress.hung() == ["collector has not moved for 181 s (limit 180 s)"]
 
 
 async def test_the_pulse_measures_the_loops_lag():

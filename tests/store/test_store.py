@@ -294,8 +294,8 @@ async def test_a_corrupt_file_makes_room_for_its_hour_fetched_again(tmp_path, cl
     assert verify(tmp_path / "data").ok
 
 
-async def test_corrupt_records_and_candles_go_to_quarantine_too(tmp_path, clock):
-    """A record that cannot be read is owed again, and coarse bars that cannot be read are left out."""
+async def test_corrupt_candles_go_to_quarantine_and_a_judgement_comes_back_from_the_history(tmp_path, clock):
+    """An hour is judged once: the history gives its record back; unreadable bars are left out."""
     store = await opened(tmp_path, clock)
     clock.instant = FIRST.opens_at
     bars = one_hour_bars(FIRST.plus(-24), 24, clock.now())
@@ -307,9 +307,10 @@ async def test_corrupt_records_and_candles_go_to_quarantine_too(tmp_path, clock)
     store = await opened(tmp_path, clock)
     inputs = await store.hour_inputs(KEY, FIRST.plus(1), clock.now())
     assert not inputs.has_bar
-    assert metrics_path(KEY, FIRST) not in inputs.files
-    assert len(store.state().quarantined) == 2
-    assert store.ledger.owed_hours(KEY, FIRST.plus(1)) == [FIRST, FIRST.plus(1)]
+    assert metrics_path(KEY, FIRST) in inputs.files
+    assert len(store.state().quarantined) == 1
+    assert store.ledger.owed_hours(KEY, FIRST.plus(1)) == [FIRST.plus(1)]
+    assert git(tmp_path / "data", "diff", "--name-only", "HEAD", "--", metrics_path(KEY, FIRST)) == ""
     await store.aclose()
 
 
