@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.commands import configuration, history, reading, running
+from daemon.commands import calibrating, configuration, history, reading, running
 from daemon.commands.sharing import Finding, fail
 from daemon.logs import configure_logs
 from market.errors import (
@@ -57,7 +57,7 @@ def _common(
     configure_logs(log_level.upper())
 
 
-for commands in (running, history, reading, configuration):
+for commands in (running, history, reading, calibrating, configuration):
     commands.register(app)
 
 

@@ -69,13 +69,24 @@ class PriceRange:
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """The three-dimensional regime of chapter 6; None until its kernels are there."""
+    """The three-dimensional regime of one bar.
+
+    Attributes:
+        trend_state: `uptrend`, `downtrend` or `neutral`.
+        volatility_state: `low` or `high`.
+        momentum_state: `bullish`, `bearish` or `weak`.
+        full_regime: The join of the three, such as `UPTREND_LOWVOL_BULLISH`.
+        simplified_regime: `TREND_UP`, `TREND_DOWN`, `RANGE`, `CHOPPY` or `NEUTRAL`.
+        confidence: How far the inputs stand from the thresholds of the simplified regime, in [0, 1]; no
+            probability.
+    """
 
     trend_state: str
     volatility_state: str
     momentum_state: str
     full_regime: str
     simplified_regime: str
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,7 @@ class RegimeAnalysis:
         dwell_h: Hours since the verdict changed, at most 168.
         hourly_sigma: s, EWMA standard deviation of hourly log returns.
         atr: ATR(14) on 1h, quote price, rounded to 9 significant digits.
+        components: The three-dimensional regime of the hour's own 1h bar; None with too little history.
     """
 
     verdict: Verdict

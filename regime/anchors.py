@@ -41,6 +41,17 @@ def anchor_ts(timeframe: Timeframe, hour: Hour, ts: Ints, first_ts: int, config:
     return max(anchor, first_ts)
 
 
+def same_anchor_since(timeframe: Timeframe, hour: Hour) -> int:
+    """Return the open of the month (for 1m and 5m the day) whose hours fold from the anchor of `hour`.
+
+    Epoch seconds. Hours in it that have fewer than `anchor_minimum_bars` after that anchor may use an earlier
+    one.
+    """
+    if timeframe in (Timeframe.M1, Timeframe.M5):
+        return hour.open_ts - hour.open_ts % _DAY_S
+    return Hour.of(hour.opens_at.replace(day=1, hour=0)).open_ts
+
+
 def _bars_since(anchor: int, ts: Ints) -> int:
     return int(ts.shape[0] - np.searchsorted(ts, anchor))
 

@@ -106,6 +106,8 @@ def crossed_boundary(
         edges = (classic.range_ok, classic.range_weak, classic.trend)
         edge = edges[_RANK[present] - (0 if upward else 1)]
         beyond = signals.trendiness - edge if upward else edge - signals.trendiness
+        if model == "evidence":
+            return Boundary(True, beyond, evidence.trend_leave_by, evidence.trend_leave_after_bars)
         return Boundary(True, beyond, classic.leave_by, classic.leave_after_bars)
     if present is Verdict.RANGE_OK or (present is Verdict.RANGE_WEAK and not upward):
         edge = evidence.range_ok

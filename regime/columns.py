@@ -2,17 +2,31 @@
 
 Live adds one row, batch computes thousands; both must give the same bits. So sums run strictly from the
 oldest value to the newest (`accumulate` cannot regroup as `sum` does), order statistics come from sorting,
-and logarithms come from `math`, because NumPy's may differ between its vector and its scalar loops.
+and logarithms are made here of sums, products and quotients, which IEEE 754 leaves no choice: a library's
+may differ between machines, and between its vector and its scalar loops.
+
+Sums over long windows roll: a bar comes in, a bar goes out. They start anew every `RESTART` rows, counted
+from the first row that has a whole window, so they do not drift and a row needs only the rows of its block.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from market.candles import Floats
+
+RESTART = 1024
+ROOT_HALF_BITS = 0x3FE6A09E667F3BCD  # of sqrt(1/2): mantissas are brought to [sqrt(1/2), sqrt(2))
+LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+# fdlibm's e_log.c: the remainder of ln(1 + f), s = f / (2 + f), in powers of s * s
+LN_EVEN = (3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01)
+LN_ODD = (
+    6.666666666666735130e-01,
+    2.857142874366239149e-01,
+    1.818357216161805012e-01,
+    1.479819860511658591e-01,
+)
 
 
 def windows_ending(values: Floats, length: int, first: int) -> Floats:
@@ -71,6 +85,90 @@ def ratios(numerators: Floats, denominators: Floats) -> Floats:
     return found
 
 
+def blocks_ending(values: Floats, length: int, first: int) -> tuple[Floats, int]:
+    """Return the blocks in which sums over `length` values roll, and the row of the first block.
+
+    Args:
+        values: From the anchor on, shape (n,).
+        length: Of the windows.
+        first: The first row that is wanted.
+
+    Returns:
+        Shape (blocks, length - 1 + RESTART): a block's rows, behind the values that its first window needs;
+        rows after the newest repeat it. No block where there is no whole window.
+    """
+    start = length - 1
+    block = max(first - start, 0) // RESTART
+    rows = values.shape[0] - start - block * RESTART
+    if rows <= 0:
+        return np.empty((0, start + RESTART), dtype=np.float64), start
+    blocks = -(-rows // RESTART)
+    whole = np.pad(values[block * RESTART :], (0, blocks * RESTART - rows), mode="edge")
+    return sliding_window_view(whole, start + RESTART)[::RESTART], start + block * RESTART
+
+
+def rolling_sums(blocks: Floats, length: int) -> Floats:
+    """Return the sum of the last `length` values at each place from the first whole window on.
+
+    Args:
+        blocks: Shape (blocks, length - 1 + rows).
+        length: Of the windows.
+
+    Returns:
+        Shape (blocks, rows): each block starts with its own plain sum and rolls on from there.
+    """
+    start = sums(blocks[:, :length])[:, None]
+    steps = blocks[:, length:] - blocks[:, :-length]
+    totals: Floats = np.add.accumulate(np.concatenate((start, steps), axis=1), axis=1)
+    return totals
+
+
+def from_blocks(found: Floats, start: int, first: int, rows: int) -> Floats:
+    """Return a column of `rows` values from row `first` on; NaN where there was no whole window.
+
+    Args:
+        found: Shape (blocks, RESTART).
+        start: Row of the first of them.
+        first: The first row that is wanted.
+        rows: How many rows are wanted.
+    """
+    column = np.full(rows, np.nan)
+    whole = max(start, first)
+    wanted = found.ravel()[whole - start : first + rows - start]
+    column[whole - first : whole - first + wanted.shape[0]] = wanted
+    return column
+
+
 def log_ratios(values: Floats, base: float) -> Floats:
-    """Return ln(value / base) of each value."""
-    return np.array([math.log(value / base) for value in values.tolist()], dtype=np.float64)
+    """Return ln(value / base) of each value, to the last digit or two."""
+    return logs(values / base)
+
+
+def logs(values: Floats) -> Floats:
+    """Return ln of each value, above 0 and not subnormal."""
+    powers, mantissas = _split(values)
+    return _log_of_parts(mantissas - 1.0, powers)
+
+
+def logs_of_one_plus(values: Floats) -> Floats:
+    """Return ln(1 + value) of each value in (-1, 0), to the last digit or two for small ones as well."""
+    powers, mantissas = _split(1.0 + values)
+    return _log_of_parts(np.where(powers == 0, values, mantissas - 1.0), powers)
+
+
+def _split(values: Floats) -> tuple[Floats, Floats]:
+    bits = values.view(np.int64)
+    powers = (bits - ROOT_HALF_BITS) >> 52
+    return powers.astype(np.float64), (bits - (powers << 52)).view(np.float64)
+
+
+def _log_of_parts(f: Floats, powers: Floats) -> Floats:
+    s = f / (2.0 + f)
+    z = s * s
+    w = z * z
+    even = w * (LN_EVEN[0] + w * (LN_EVEN[1] + w * LN_EVEN[2]))
+    odd = z * (LN_ODD[0] + w * (LN_ODD[1] + w * (LN_ODD[2] + w * LN_ODD[3])))
+    half_square = 0.5 * f * f
+    tail = s * (half_square + (odd + even)) + powers * LN2_LOW
+    found: Floats = powers * LN2_HIGH - ((half_square - tail) - f)
+    return found

@@ -162,6 +162,182 @@ class RangeConfig(Section):
         return self
 
 
+# How much an hour of the week moves, UTC, Monday 00:00 first; mean square about 1. Estimated from the hourly
+# ranges of BTC, ETH, SOL and ADA before 2024-10-01, never fitted to outcomes (docs/decisions/sigma.md).
+# fmt: off
+HOUR_OF_WEEK = (
+    1.21,
+    1.21,
+    1.09,
+    0.93,
+    0.86,
+    0.89,
+    0.95,
+    1.00,
+    1.04,
+    1.03,
+    0.95,
+    0.91,
+    1.01,
+    1.22,
+    1.41,
+    1.44,
+    1.36,
+    1.26,
+    1.19,
+    1.13,
+    1.06,
+    1.00,
+    0.96,
+    0.97,
+    1.05,
+    1.09,
+    1.02,
+    0.92,
+    0.85,
+    0.83,
+    0.84,
+    0.87,
+    0.92,
+    0.91,
+    0.90,
+    0.95,
+    1.09,
+    1.32,
+    1.51,
+    1.52,
+    1.43,
+    1.33,
+    1.25,
+    1.17,
+    1.10,
+    1.03,
+    0.97,
+    0.95,
+    1.00,
+    1.00,
+    0.91,
+    0.84,
+    0.81,
+    0.81,
+    0.83,
+    0.89,
+    0.94,
+    0.95,
+    0.96,
+    1.04,
+    1.21,
+    1.35,
+    1.42,
+    1.41,
+    1.36,
+    1.36,
+    1.39,
+    1.38,
+    1.29,
+    1.15,
+    1.04,
+    1.04,
+    1.11,
+    1.09,
+    0.97,
+    0.84,
+    0.77,
+    0.76,
+    0.79,
+    0.82,
+    0.84,
+    0.85,
+    0.88,
+    0.99,
+    1.17,
+    1.36,
+    1.47,
+    1.44,
+    1.33,
+    1.22,
+    1.15,
+    1.13,
+    1.13,
+    1.07,
+    0.98,
+    0.95,
+    1.02,
+    1.07,
+    1.00,
+    0.89,
+    0.82,
+    0.82,
+    0.86,
+    0.90,
+    0.90,
+    0.88,
+    0.87,
+    0.93,
+    1.11,
+    1.33,
+    1.46,
+    1.42,
+    1.31,
+    1.22,
+    1.13,
+    1.04,
+    0.98,
+    0.94,
+    0.87,
+    0.84,
+    0.85,
+    0.81,
+    0.70,
+    0.62,
+    0.61,
+    0.63,
+    0.64,
+    0.65,
+    0.65,
+    0.64,
+    0.61,
+    0.61,
+    0.64,
+    0.69,
+    0.74,
+    0.77,
+    0.78,
+    0.77,
+    0.74,
+    0.72,
+    0.71,
+    0.71,
+    0.71,
+    0.74,
+    0.77,
+    0.75,
+    0.69,
+    0.63,
+    0.61,
+    0.60,
+    0.61,
+    0.63,
+    0.64,
+    0.64,
+    0.63,
+    0.65,
+    0.70,
+    0.77,
+    0.83,
+    0.86,
+    0.88,
+    0.88,
+    0.86,
+    0.86,
+    0.90,
+    0.98,
+    1.07,
+    1.13,
+)
+# fmt: on
+
+
 class EvidenceConfig(Section):
     """p, the probability that the range holds, and the verdict that it gives."""
 
@@ -173,14 +349,26 @@ class EvidenceConfig(Section):
     discrete_shift: float = Field(
         0.5826, ge=0, le=1, description="Hourly deviations a barrier moves away as only closes count."
     )
-    sigma_half_life: float = Field(36.0, ge=2, le=1000, description="EWMA of squared returns, bars (t).")
-    sigma_start_bars: int = Field(24, ge=2, le=168, description="Returns that start the EWMA at an anchor.")
-    intercept: float = Field(0.503, ge=-10, le=10, description="Of the logistic on logit(p0) (t).")
-    coefficient: float = Field(0.741, gt=0, le=10, description="Of the logistic on logit(p0) (t).")
-    clip: float = Field(0.01, gt=0, lt=0.5, description="p0 is clipped to [clip, 1 - clip] for the logit.")
+    sigma_fast_half_life: float = Field(
+        12.0, ge=2, le=1000, description="Average of hourly ranges, bars (t)."
+    )
+    sigma_slow_half_life: float = Field(720.0, ge=2, le=5000, description="The slow average, bars (t).")
+    hour_of_week_factors: tuple[Annotated[float, Field(ge=0.1, le=10)], ...] = Field(
+        HOUR_OF_WEEK,
+        min_length=168,
+        max_length=168,
+        description="How much each hour moves, Monday 00 UTC first (t).",
+    )
+    intercept: float = Field(0.15, ge=-10, le=10, description="Of the logistic on logit(p0) (t).")
+    coefficient: float = Field(0.85, gt=0, le=10, description="Of the logistic on logit(p0) (t).")
+    clip: float = Field(0.05, gt=0, lt=0.5, description="p0 is clipped to [clip, 1 - clip] for the logit.")
     outside_probability: Share = Field(0.05, description="p for a close outside (t).")
     leave_by: Share = Field(0.20, description="Hysteresis: p beyond the boundary that leaves at once (t).")
-    leave_after_bars: int = Field(6, ge=1, le=168, description="Hysteresis: bars across that leave (t).")
+    leave_after_bars: int = Field(10, ge=1, le=168, description="Hysteresis: bars across that leave (t).")
+    trend_leave_by: Share = Field(
+        0.15, description="TRANSITION to TREND and back: T beyond, leaves at once (t)."
+    )
+    trend_leave_after_bars: int = Field(10, ge=1, le=168, description="The same: bars across that leave (t).")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -237,6 +425,39 @@ class ConfidenceConfig(Section):
     probation_band_classic: Share = Field(0.60, description="From which it is probationary, classic.")
 
 
+class ComponentsConfig(Section):
+    """The three-dimensional regime, the same on every timeframe; all (t)."""
+
+    minimum_bars: int = Field(100, ge=30, le=1000, description="Bars of history, else no row.")
+    trending_adx: float = Field(20.0, gt=0, lt=100, description="ADX from which a market trends.")
+    sma_bars: Bars = Field(50, description="Closes in the moving average whose slope a trend follows.")
+    sma_slope_bars: Annotated[int, Field(ge=1, le=100)] = Field(6, description="Bars behind that slope.")
+    quantile: float = Field(0.60, gt=0, lt=1, description="ATR% above this quantile of its own is high.")
+    quantile_bars: Annotated[int, Field(ge=20, le=5000)] = Field(500, description="Bars before, at most.")
+    roc_bars: Annotated[int, Field(ge=1, le=1000)] = Field(12, description="Bars of the rate of change.")
+    momentum: float = Field(
+        0.5, gt=0, le=10, description="Rate of change over ATR% x sqrt(roc_bars); beyond it is not weak."
+    )
+    clear_trend_adx: float = Field(30.0, gt=0, le=100, description="Clear trend, for the confidence.")
+    clear_range_adx: float = Field(14.0, ge=0, lt=100, description="Clear absence of a trend.")
+    clear_di_balance: float = Field(0.25, gt=0, le=1, description="|+DI - -DI| / (+DI + -DI), clear.")
+    clear_sma_slope: float = Field(0.10, gt=0, le=10, description="ATR a bar, clear.")
+    clear_volatility_ratio: float = Field(
+        1.25, gt=1, le=10, description="ATR% over its quantile, clearly high; its inverse is clearly low."
+    )
+    clear_momentum: float = Field(
+        0.4, gt=0, le=10, description="Distance from the momentum threshold, clear."
+    )
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if not self.clear_range_adx < self.trending_adx < self.clear_trend_adx:
+            raise ValueError("expected clear_range_adx < trending_adx < clear_trend_adx")
+        if self.clear_momentum > self.momentum:
+            raise ValueError("clear_momentum must be at most momentum, or weak is never clear")
+        return self
+
+
 class RegimeConfig(Section):
     """The `regime:` section."""
 
@@ -249,3 +470,4 @@ class RegimeConfig(Section):
     evidence: EvidenceConfig = EvidenceConfig()
     classic: ClassicConfig = ClassicConfig()
     confidence: ConfidenceConfig = ConfidenceConfig()
+    components: ComponentsConfig = ComponentsConfig()

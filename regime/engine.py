@@ -11,8 +11,9 @@ from market.candles import Bars, no_bars
 from market.hours import Timeframe, instant_iso, instant_of_ts
 from market.window import MarketWindow
 from regime.analysis import Confidence, Insufficient, MetricReading, PriceRange, RegimeAnalysis, Verdict
-from regime.anchors import anchor_ts
+from regime.anchors import anchor_ts, same_anchor_since
 from regime.classifier import Signals, class_4h, distances, vetoed
+from regime.components.fold import ComponentFold, ComponentRows
 from regime.confidence import classic_confidence, evidence_confidence
 from regime.config import METRICS, RegimeConfig
 from regime.diagnostics import diagnose, early_warning
@@ -26,6 +27,7 @@ from regime.verdicts import MODELS, VerdictFold, fold_verdicts
 
 _READ = (Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.H4)
 _CONTEXT = (Timeframe.M5, Timeframe.M15)
+_COMPONENTS = (Timeframe.M15, Timeframe.H1, Timeframe.H4)  # any other on request
 
 
 class RegimeEngine:
@@ -43,6 +45,7 @@ class RegimeEngine:
         self._four_hours: Memory[MetricFold] = Memory(remembered)
         self._context: Memory[PriceFold] = Memory(len(_CONTEXT) * remembered)
         self._verdicts: Memory[VerdictFold] = Memory(remembered)
+        self._components: Memory[ComponentFold] = Memory(len(_COMPONENTS) * remembered)
 
     def timeframes(self) -> Mapping[Timeframe, int]:
         """Return the timeframes that `analyze` reads, and the span wanted of each, days."""
@@ -86,6 +89,29 @@ class RegimeEngine:
         order = sorted(range(len(windows)), key=lambda at: (windows[at].key, -windows[at].hour.index))
         found = {at: self.analyze(windows[at]) for at in order}
         return [found[at] for at in range(len(windows))]
+
+    def components(self, window: MarketWindow, timeframe: Timeframe) -> ComponentRows:
+        """Return the three-dimensional regime of the window's newest bars.
+
+        Args:
+            window: Closed bars.
+            timeframe: Whose bars; any that the window holds.
+
+        Returns:
+            The bars of the window's month (1m and 5m: day) that have a row, oldest first; none where the
+            history is too short. A bar has the same row here as in the window of its own hour: what comes
+            after it changes nothing.
+        """
+        bars = _bars(window, timeframe)
+        if not len(bars):
+            return ComponentRows.none()
+        bars, name = self._since_anchor(window, bars)
+        empty = ComponentFold.start(timeframe, window.price_scale)
+        fold = folded(self._components, name, empty, bars, self.config)
+        first = int(np.searchsorted(bars.ts, same_anchor_since(timeframe, window.hour)))
+        if name[2] != window.first_ts.get(timeframe, int(bars.ts[0])):
+            first = max(first, self.config.history.anchor_minimum_bars - 1)
+        return fold.told(first, len(bars))
 
     def _too_short(self, window: MarketWindow, hours: Bars, four_hours: Bars) -> str | None:
         history = self.config.history
@@ -200,8 +226,10 @@ class RegimeEngine:
                 window, told[model], signals, readings, found, float(close[-1]), track.dwell(row)
             ),
             diagnostics=diagnose(fold.metrics, fold_4h, row, row_4h, config.metrics)
+            | fold.components.inputs_at(row)
             | {"bars_across": float(track.across[row])},
             early_warning=self._early_warning(window),
+            components=fold.components.reading(row),
         )
 
     def _confidence(

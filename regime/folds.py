@@ -17,6 +17,7 @@ import numpy as np
 from market.candles import Bars, Floats, Ints, joined, no_bars
 from market.hours import Timeframe
 from regime.columns import log_ratios
+from regime.components.columns import ComponentColumns, component_columns, no_components
 from regime.config import METRICS, MetricsConfig, RegimeConfig
 from regime.metrics.adx import DirectionalAverages, directional_averages
 from regime.metrics.atr import average_true_ranges
@@ -28,7 +29,7 @@ from regime.metrics.slope import slopes
 from regime.precision import significant_column
 from regime.ranges import RangeColumns, find_ranges, no_ranges, outside_lines
 from regime.scores import barrier_survival, hold_probability, metric_scores, trendiness
-from regime.volatility import ewma_variances
+from regime.volatility import NO_AVERAGES, RangeAverages, day_ahead_sigmas, range_averages
 
 _NONE = np.empty(0, dtype=np.float64)
 
@@ -180,29 +181,31 @@ class HourFold:
 
     Attributes:
         metrics: The 1h metrics, n bars.
-        variance: EWMA variance of log returns as the recursion carries it, shape (n,).
-        sigma: Its root as recorded, shape (n,).
+        averages: Of the hours' ranges as the recursion carries them.
+        sigma: Hourly deviation expected over the next day, as recorded, shape (n,).
         ranges: The range in force.
         barrier_probability: p0, shape (n,); NaN without a range.
         hold_probability: p, the same.
         inside: 1 where the close lies within the bounds, else 0, shape (n,).
         outside: 1 where it lies beyond them by more than the outside margin, else 0.
+        components: The three-dimensional regime.
     """
 
     metrics: MetricFold
-    variance: Floats
+    averages: RangeAverages
     sigma: Floats
     ranges: RangeColumns
     barrier_probability: Floats
     hold_probability: Floats
     inside: Floats
     outside: Floats
+    components: ComponentColumns
 
     @classmethod
     def start(cls, price_scale: int) -> HourFold:
         """Return the fold of no hours."""
         metrics = MetricFold.start(Timeframe.H1, price_scale)
-        return cls(metrics, _NONE, _NONE, no_ranges(0), _NONE, _NONE, _NONE, _NONE)
+        return cls(metrics, NO_AVERAGES, _NONE, no_ranges(0), _NONE, _NONE, _NONE, _NONE, no_components())
 
     def __len__(self) -> int:
         return len(self.metrics)
@@ -214,9 +217,18 @@ class HourFold:
     def rows(self, count: int) -> HourFold:
         """Return the fold as it was after `count` bars."""
         cut = {
-            f.name: getattr(self, f.name)[:count] for f in fields(self) if f.name not in ("metrics", "ranges")
+            f.name: getattr(self, f.name)[:count]
+            for f in fields(self)
+            if f.name not in ("metrics", "averages", "ranges", "components")
         }
-        return replace(self, metrics=self.metrics.rows(count), ranges=self.ranges.rows(count), **cut)
+        return replace(
+            self,
+            metrics=self.metrics.rows(count),
+            averages=self.averages.rows(count),
+            ranges=self.ranges.rows(count),
+            components=self.components.rows(0, count),
+            **cut,
+        )
 
     def extended(self, bars: Bars, config: RegimeConfig) -> HourFold:
         """Return the fold with later 1h bars, at least one, added."""
@@ -224,10 +236,10 @@ class HourFold:
         metrics = self.metrics.extended(bars, config)
         prices = metrics.prices
         high, low, close = (prices.quote(c) for c in (prices.bars.high, prices.bars.low, prices.bars.close))
-        variance = ewma_variances(
-            prices.log_close, evidence.sigma_half_life, evidence.sigma_start_bars, self.variance
+        averages = range_averages(high, low, prices.bars.ts, evidence, self.averages)
+        sigma = _appended(
+            self.sigma, significant_column(day_ahead_sigmas(averages, prices.bars.ts, evidence, first))
         )
-        sigma = _appended(self.sigma, significant_column(np.sqrt(variance[first:])))
         ranges = self.ranges.followed_by(
             find_ranges(high, low, close, prices.atr, prices.price_scale, config.range, first)
         )
@@ -249,13 +261,24 @@ class HourFold:
         within = (now >= ranges.lower[first:]) & (now <= ranges.upper[first:])
         return HourFold(
             metrics,
-            variance,
+            averages,
             sigma,
             ranges,
             _appended(self.barrier_probability, np.array(barrier)),
             _appended(self.hold_probability, np.array(hold)),
             _appended(self.inside, within.astype(np.float64)),
             _appended(self.outside, ((now < below) | (now > above)).astype(np.float64)),
+            self.components.followed_by(
+                component_columns(
+                    prices.bars.close,
+                    prices.price_scale,
+                    prices.atr,
+                    metrics.values[METRICS.index("adx")],
+                    metrics.movement,
+                    config,
+                    first,
+                )
+            ),
         )
 
 

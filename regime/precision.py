@@ -8,6 +8,11 @@ import numpy as np
 
 from market.candles import Floats
 
+POWERS_OF_TEN = np.array([10.0**power for power in range(23)])  # each is exact
+SMALLEST, LARGEST = 1e-13, 1e9  # sizes that a pass may round: scaled by a power that is exact
+NEAR_TIE = 2e-6  # of the ninth digit; scaling moves a number by a tenth of this at most
+_WORTH_A_PASS = 40  # rows
+
 
 def significant(value: float) -> float:
     """Return `value` rounded to 9 significant decimal digits; NaN and infinities pass."""
@@ -26,7 +31,22 @@ def price(value: float, price_scale: int) -> float:
 
 def significant_column(values: Floats) -> Floats:
     """Return a column with `significant` applied to each row."""
-    return np.array([significant(value) for value in values.tolist()], dtype=np.float64)
+    if values.shape[0] < _WORTH_A_PASS:
+        return np.array([significant(value) for value in values.tolist()], dtype=np.float64)
+    size = np.abs(values)
+    plain = (size >= SMALLEST) & (size < LARGEST)
+    size = np.where(plain, size, 1.0)
+    places = np.maximum(8 - np.floor(np.log10(size)).astype(np.int64), 0)  # off by one near a power of ten
+    scaled = size * POWERS_OF_TEN[places]
+    places += (scaled < 1e8).astype(np.int64) - (scaled >= 1e9)
+    scaled = size * POWERS_OF_TEN[places]
+    digits = np.rint(scaled)
+    found = np.copysign(digits / POWERS_OF_TEN[places], values)
+    sure = np.abs(np.abs(scaled - digits) - 0.5) > NEAR_TIE
+    found = np.where(plain, found, values + 0.0)
+    for row in np.flatnonzero(~(plain & sure) & np.isfinite(values)).tolist():
+        found[row] = significant(float(values[row]))
+    return found
 
 
 def known(value: float) -> float | None:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from market.candles import Bars, Floats, Ints, aggregate, joined
+from market.candles import Bars, Floats, Ints, aggregate, joined, no_bars
 from market.errors import ValueOutOfRange
 from market.hours import HOUR_S, Hour, Timeframe
 from market.snapshot import MINUTES
@@ -42,6 +42,14 @@ class RecordedWindows:
             if parts := [each for each in [*recorded, *made] if len(each)]:
                 self._bars[timeframe] = _overlaid(parts)
                 finer.append(self._bars[timeframe])
+
+    @property
+    def price_scale(self) -> int:
+        return self._price_scale
+
+    def bars(self, timeframe: Timeframe) -> Bars:
+        """Return every bar of a timeframe, oldest first."""
+        return self._bars.get(timeframe, no_bars(timeframe))
 
     @property
     def hours(self) -> tuple[Hour, Hour]:

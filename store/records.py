@@ -84,13 +84,16 @@ class RangeYaml(BaseModel):
 
 
 class ComponentsYaml(BaseModel):
+    """The three-dimensional regime of the hour's 1h bar; its confidence is a distance, no probability."""
+
     model_config = Read
 
-    trend_state: str
-    volatility_state: str
-    momentum_state: str
+    trend_state: Literal["uptrend", "downtrend", "neutral"]
+    volatility_state: Literal["low", "high"]
+    momentum_state: Literal["bullish", "bearish", "weak"]
     full_regime: str
-    simplified_regime: str
+    simplified_regime: Literal["TREND_UP", "TREND_DOWN", "RANGE", "CHOPPY", "NEUTRAL"]
+    confidence: float
 
 
 class AnalysisYaml(BaseModel):

@@ -43,9 +43,8 @@ from store.paths import config_path, metrics_path
 from store.recorded import RecordedMarket, choose_markets, parse_name
 from store.recorded_windows import RecordedWindows
 from store.records import MetricsFile, encode_metrics, metrics_file
+from store.seal import validated
 from store.verify import verify as verify_repository
-
-_PLAIN_WIDTH = 200  # columns of a table that goes into a file or a pipe
 
 
 def register(app: typer.Typer) -> None:
@@ -173,8 +172,8 @@ class _Policies:
             path = config_path(config_hash)
             try:
                 rules = yaml_text.load((self._root / path).read_bytes(), path)
-                regime = RegimeConfig.model_validate(rules["regime"])
-                collection = CollectionSettings.model_validate(rules["collection"])
+                regime = validated(RegimeConfig, rules["regime"], path)
+                collection = validated(CollectionSettings, rules["collection"], path)
             except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
                 raise DataInvalid(
                     path, "", f"the configuration that a record names is not usable: {error}"
@@ -272,8 +271,6 @@ def _print_judged(key: str, asked: _Asked, form: str) -> None:
             table = _table(rows())
     if form == "table":
         out = console()
-        if not out.is_terminal:
-            out.width = _PLAIN_WIDTH
         out.print(table)
         out.print(", ".join(f"{count} hours {word}" for word, count in compared.items()))
     for line in _summary_lines(judged.summary):

@@ -19,6 +19,7 @@ from market.hours import Hour
 
 T = TypeVar("T")
 DEFAULT_CONFIG = Path("config.yaml")
+PLAIN_WIDTH = 200  # columns of a table that goes into a file or a pipe
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Configuration file; config.yaml here when left out.")
@@ -82,7 +83,8 @@ def print_json(value: Any) -> None:
 
 def console() -> Console:
     """Return where tables go: stdout, plain when it is not a terminal."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    terminal = sys.stdout.isatty()
+    return Console(highlight=False, soft_wrap=not terminal, width=None if terminal else PLAIN_WIDTH)
 
 
 def progress_console() -> Console:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 
@@ -83,25 +85,30 @@ def directional_averages(
         )
         started: list[float] | None = None
     else:
-        up_average, down_average = math.fsum(up[:bars]) / bars, math.fsum(down[:bars]) / bars
+        up_average, down_average = _mean(up[:bars]), _mean(down[:bars])
         average, started, done = math.nan, [], bars
         up, down = up[bars - 1 :], down[bars - 1 :]
+    keep, share = (bars - 1) / bars, 1 / bars
     for row in range(done, rows):
         at = row - done
         if row > bars:
-            up_average = (up_average * (bars - 1) + up[at]) / bars
-            down_average = (down_average * (bars - 1) + down[at]) / bars
+            up_average = up_average * keep + up[at] * share
+            down_average = down_average * keep + down[at] * share
         moved = up_average + down_average
         if moved > 0:
             dx = 100 * abs(up_average - down_average) / moved
             if started is None:
-                average = (average * (bars - 1) + dx) / bars
+                average = average * keep + dx * share
             else:
                 started.append(dx)
                 if len(started) == bars:
-                    average, started = math.fsum(started) / bars, None
+                    average, started = _mean(started), None
         plus[row], minus[row], averages[row] = up_average, down_average, average
     return DirectionalAverages(plus, minus, averages)
+
+
+def _mean(values: list[float]) -> float:
+    return reduce(add, values) / len(values)
 
 
 def _movements(high: Floats, low: Floats) -> tuple[list[float], list[float]]:

@@ -52,11 +52,11 @@ def average_true_ranges(
     if done <= bars:
         column[bars] = sums(true_ranges(high[: bars + 1], low[: bars + 1], close[: bars + 1])) / bars
         done = bars + 1
-    average = float(column[done - 1])
+    average, keep, share = float(column[done - 1]), (bars - 1) / bars, 1 / bars
     for row, reach in enumerate(
         true_ranges(high[done - 1 :], low[done - 1 :], close[done - 1 :]).tolist(), done
     ):
-        average = (average * (bars - 1) + reach) / bars
+        average = average * keep + reach * share
         column[row] = average
     return column
 

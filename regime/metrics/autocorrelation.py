@@ -8,9 +8,9 @@ import numpy as np
 
 from market.candles import Floats
 from market.errors import MetricUndefined
-from regime.columns import deviations_from_mean, padded, ratios, sums, windows_ending
+from regime.columns import blocks_ending, from_blocks, ratios, rolling_sums
 
-_NOISE = 1e-20  # squared; below it, differences between returns are the rounding of logarithms
+NOISE = 1e-12  # share of the squares; below it, differences between returns are the rounding of logarithms
 
 
 def autocorrelation(log_closes: Floats, bars: int = 168) -> float:
@@ -39,10 +39,17 @@ def autocorrelation(log_closes: Floats, bars: int = 168) -> float:
 
 def autocorrelations(log_closes: Floats, bars: int, first: int = 0) -> Floats:
     """Return the autocorrelation at rows `first` and later, shape (n - first,); NaN where undefined."""
-    closes = windows_ending(log_closes, bars + 1, first)
+    closes, start = blocks_ending(log_closes, bars + 1, first)
     returns = closes[:, 1:] - closes[:, :-1]
-    deviations = deviations_from_mean(returns)
-    energy = sums(deviations * deviations)
-    spread = np.where(energy > _NOISE * sums(returns * returns), energy, 0.0)
-    found = ratios(sums(deviations[:, 1:] * deviations[:, :-1]), spread)
-    return padded(found, log_closes.shape[0] - first)
+    squares = rolling_sums(returns * returns, bars)
+    products = rolling_sums(returns[:, 1:] * returns[:, :-1], bars - 1)
+    moves = rolling_sums((returns != 0).astype(np.float64), bars)
+    net = closes[:, bars:] - closes[:, :-bars]
+    oldest, newest = returns[:, : net.shape[1]], returns[:, bars - 1 :]
+    mean = net / bars
+    energy = squares - mean * net
+    ends = (net - oldest) + (net - newest)
+    shared = (products - mean * ends) + (bars - 1) * mean * mean
+    spread = np.where((moves > 0) & (energy > NOISE * squares), energy, 0.0)
+    found = np.clip(ratios(shared, spread), -1.0, 1.0)
+    return from_blocks(found, start, first, log_closes.shape[0] - first)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from market.candles import Floats
 from market.errors import MetricUndefined
-from regime.columns import deviations_from_mean, padded, ratios, sums, windows_ending
+from regime.columns import blocks_ending, from_blocks, logs_of_one_plus, rolling_sums
 
 NO_MEAN_REVERSION = math.inf
-_NEAR_ONE = 1e-9  # a half-life of 700 million bars is the rounding of a walk, not a reading
+LN_2 = math.log(2)
+NOISE = 1e-12  # share of the squares; below it, residuals are the rounding of logarithms
+NEAR_ONE = 1e-9  # a half-life of 700 million bars is the rounding of a walk, not a reading
 
 
 def half_life(log_closes: Floats, bars: int = 168) -> float:
@@ -46,10 +49,11 @@ def half_lives(log_closes: Floats, bars: int, first: int = 0) -> Floats:
 
     NaN where undefined, infinity where there is no mean reversion.
     """
-    levels, steps = _regressors(log_closes, bars, first)
-    pulls = ratios(sums(levels * steps), sums(levels * levels))
-    found = np.array([_half_life_of(pull) for pull in pulls.tolist()], dtype=np.float64)
-    return padded(found, log_closes.shape[0] - first)
+    fit, start = _fit(log_closes, bars, first)
+    falls = (fit.pull > -1.0) & (fit.pull < -NEAR_ONE)
+    found = LN_2 / -logs_of_one_plus(np.where(falls, fit.pull, -0.5))
+    found = np.where(falls, found, np.where(np.isnan(fit.pull), np.nan, NO_MEAN_REVERSION))
+    return from_blocks(found, start, first, log_closes.shape[0] - first)
 
 
 def dickey_fuller_t(log_closes: Floats, bars: int = 168) -> float:
@@ -66,25 +70,43 @@ def dickey_fuller_t(log_closes: Floats, bars: int = 168) -> float:
     """
     if log_closes.shape[0] <= bars:
         raise MetricUndefined("dickey_fuller_t", f"needs {bars + 1} closes, has {log_closes.shape[0]}")
-    levels, steps = _regressors(log_closes, bars, log_closes.shape[0] - 1)
-    spread = sums(levels * levels)
-    pull = ratios(sums(levels * steps), spread)
-    residuals = steps - pull[:, None] * levels
-    error = np.sqrt(ratios(sums(residuals * residuals) / (bars - 2), spread))
-    found = float(ratios(pull, error)[-1])
+    found = float(dickey_fuller_ts(log_closes, bars, log_closes.shape[0] - 1)[-1])
     if math.isnan(found):
         raise MetricUndefined("dickey_fuller_t", "price never moved, or moved along one line")
     return found
 
 
-def _regressors(log_closes: Floats, bars: int, first: int) -> tuple[Floats, Floats]:
-    closes = windows_ending(log_closes, bars + 1, first)
-    return deviations_from_mean(closes[:, :-1]), deviations_from_mean(closes[:, 1:] - closes[:, :-1])
+def dickey_fuller_ts(log_closes: Floats, bars: int, first: int = 0) -> Floats:
+    """Return b / se(b) at rows `first` and later, shape (n - first,); NaN where undefined."""
+    fit, start = _fit(log_closes, bars, first)
+    residuals = np.where(fit.residuals > NOISE * fit.squares, fit.residuals, np.nan)
+    error = np.sqrt(residuals / (bars - 2) / fit.spread)
+    return from_blocks(fit.pull / error, start, first, log_closes.shape[0] - first)
 
 
-def _half_life_of(pull: float) -> float:
-    if math.isnan(pull):
-        return math.nan
-    if not -1 < pull < -_NEAR_ONE:
-        return NO_MEAN_REVERSION
-    return math.log(2) / -math.log1p(pull)
+class _Fit(NamedTuple):
+    """The regression of steps on levels, shape (blocks, RESTART); NaN where there is none."""
+
+    pull: Floats
+    spread: Floats
+    squares: Floats
+    residuals: Floats
+
+
+def _fit(log_closes: Floats, bars: int, first: int) -> tuple[_Fit, int]:
+    closes, start = blocks_ending(log_closes, bars + 1, first)
+    levels = closes[:, :-1] - closes[:, bars : bars + 1]  # shifted, so that squares stay small
+    steps = closes[:, 1:] - closes[:, :-1]
+    level_sums = rolling_sums(levels, bars)
+    level_squares = rolling_sums(levels * levels, bars)
+    squares = rolling_sums(steps * steps, bars)
+    moves = rolling_sums((steps[:, :-1] != 0).astype(np.float64), bars - 1)
+    net = closes[:, bars:] - closes[:, :-bars]
+    mean = level_sums / bars
+    spread = level_squares - mean * level_sums
+    spread = np.where((moves > 0) & (spread > 0), spread, np.nan)
+    # the sum of level x step telescopes: twice it is the square of the net step less the squares of all
+    shared = 0.5 * (net * net - squares) - (mean - levels[:, : net.shape[1]]) * net
+    pull = shared / spread
+    residuals = (squares - net / bars * net) - pull * shared
+    return _Fit(pull, spread, squares, residuals), start

@@ -15,7 +15,10 @@ from regime.config import RegimeConfig
 from regime.verdicts import fold_verdicts
 
 OK, WEAK, TRANSITION, TREND = Verdict
-CONFIG = RegimeConfig()
+# The tables below were worked out by hand for these numbers.
+CONFIG = RegimeConfig.model_validate(
+    {"evidence": {"leave_after_bars": 6, "trend_leave_by": 0.03, "trend_leave_after_bars": 2}}
+)
 
 
 def hour(p: float = 0.8, t: float = 0.2, t4: float = 0.2, **facts: float) -> Signals:

@@ -300,7 +300,7 @@ def assert_defined(found: RegimeAnalysis) -> None:
 @given(holes=st.sets(st.integers(0, 899), max_size=300), seed=st.integers(0, 20))
 @settings(max_examples=15, deadline=None)
 def test_gaps_give_defined_answers(holes: set[int], seed: int):
-    """Bars beside a gap count as neighbours: the same as without the gap, with 4h as it was."""
+    """Bars beside a gap count as neighbours: metrics and range are the same as without the gap."""
     bars = walk_bars(1400, seed)
     kept = np.array([at not in holes for at in range(900)] + [True] * 500)
     gapped = Bars(Timeframe.H1, *(column[kept] for column in bars.columns()))
@@ -309,7 +309,7 @@ def test_gaps_give_defined_answers(holes: set[int], seed: int):
     same = judged(window_of(closed_up, four_hours=aggregate(bars, Timeframe.H4)))
     assert_defined(found)
     assert found.metrics == same.metrics
-    assert (found.range, found.hold_probability) == (same.range, same.hold_probability)
+    assert found.range == same.range  # p goes by the hour of the week, so by the clock
 
 
 @pytest.mark.parametrize("scale", [10**9, 10**10, 10**12])
@@ -350,7 +350,7 @@ def test_the_record_adds_up():
     assert found.hold_probability is not None
     assert found.distances["RANGE_OK"] == pytest.approx(found.hold_probability - 0.75)
     assert found.verdict is found.evidence_verdict
-    assert found.components is None
+    assert found.components is not None
     classic = judged(window_of(SERIES), CLASSIC)
     assert classic.verdict is classic.classic_verdict is found.classic_verdict
     assert classic.evidence_verdict is found.evidence_verdict

@@ -18,7 +18,9 @@ from statsmodels.tools import add_constant
 from statsmodels.tsa.stattools import acf, adfuller
 
 from market.errors import MetricUndefined
+from market.hours import Hour
 from regime.columns import log_ratios, means, medians, sums, windows_ending
+from regime.config import RegimeConfig
 from regime.diagnostics import atr_ratio, variance_ratio, z_score
 from regime.metrics.adx import adx, directional_averages, directional_indicators
 from regime.metrics.atr import average_true_range, average_true_ranges
@@ -27,7 +29,7 @@ from regime.metrics.bandwidth import bandwidth, bandwidths, expansion, expansion
 from regime.metrics.efficiency_ratio import efficiency_ratio, efficiency_ratios
 from regime.metrics.half_life import dickey_fuller_t, half_life, half_lives
 from regime.metrics.slope import slope, slopes
-from regime.volatility import ewma_variances
+from regime.volatility import day_ahead_sigmas, hours_of_week, range_averages
 from tests.regime.windows import walk, walk_bars
 
 BARS = walk_bars(600, seed=3)
@@ -150,14 +152,45 @@ def test_variance_ratio_and_z_score_in_closed_form():
     assert atr_ratio(ATR) == pytest.approx(ATR[-1] / np.median(ATR[-168:]), rel=1e-12)
 
 
-def test_variance_starts_plain_and_goes_on_exponentially():
-    """24 returns give their plain variance; a half-life later a shock counts half."""
-    returns = np.diff(LOGS)
-    column = ewma_variances(LOGS, 36, 24)
-    assert column[24] == pytest.approx(returns[:24].var(), rel=1e-9)
-    assert column[10] == pytest.approx(returns[:10].var(), rel=1e-9)
-    still = np.concatenate((LOGS[:30], np.full(36, LOGS[29])))
-    assert ewma_variances(still, 36, 24)[-1] == pytest.approx(ewma_variances(still, 36, 24)[29] / 2, rel=1e-9)
+def test_sigma_is_the_geometric_mean_of_two_averages_of_ranges_with_the_coming_hours_put_back():
+    """Written out once more, bar by bar, without carried state."""
+    config = RegimeConfig().evidence
+    high, low, ts = HIGH[:300], LOW[:300], 3600 * np.arange(300, dtype=np.int64)
+    factors = config.hour_of_week_factors
+    week = [(int(t) // 3600 + 72) % 168 for t in ts]
+    x = [
+        math.log(h / lo) / (2 * math.sqrt(math.log(2))) / factors[w]
+        for h, lo, w in zip(high, low, week, strict=True)
+    ]
+    row = 250
+    means = []
+    for length in (config.sigma_fast_half_life, config.sigma_slow_half_life):
+        weights = [0.5 ** ((row - i) / length) for i in range(row + 1)]
+        means.append(sum(w * v for w, v in zip(weights, x, strict=False)) / sum(weights))
+    coming = math.sqrt(sum(factors[(week[row] + 1 + i) % 168] ** 2 for i in range(24)) / 24)
+    expected = math.sqrt(means[0] * means[1]) * coming
+    averages = range_averages(high, low, ts, config)
+    assert day_ahead_sigmas(averages, ts, config)[row] == pytest.approx(expected, rel=1e-12)
+    later = range_averages(high, low, ts, config, averages.rows(200))
+    assert np.array_equal(later.slow, averages.slow)
+    assert np.array_equal(
+        day_ahead_sigmas(averages, ts, config, 200), day_ahead_sigmas(averages, ts, config)[200:]
+    )
+
+
+def test_the_week_begins_on_monday_and_its_factors_average_one():
+    """2026-02-02 was a Monday; the mean square of the factors is about 1, so they move nothing on average."""
+    assert hours_of_week(
+        np.array([Hour.parse("2026-02-02T00").open_ts, Hour.parse("2026-02-08T23").open_ts])
+    ).tolist() == [0, 167]
+    assert np.mean(np.square(RegimeConfig().evidence.hour_of_week_factors)) == pytest.approx(1, abs=0.01)
+
+
+def test_a_market_that_never_moved_has_no_deviation():
+    """Zero ranges give 0, never a logarithm of nothing."""
+    flat, ts = np.full(50, 3.0), 3600 * np.arange(50, dtype=np.int64)
+    config = RegimeConfig().evidence
+    assert np.all(day_ahead_sigmas(range_averages(flat, flat, ts, config), ts, config) == 0)
 
 
 FLAT = np.full(400, 123.45)

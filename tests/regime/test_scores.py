@@ -114,7 +114,7 @@ def test_p0_falls_as_volatility_rises():
 
 @pytest.mark.parametrize("p0", [0.0, 0.01, 0.3, 0.5, 0.9, 0.99, 1.0])
 def test_p_is_the_logistic_of_p0(p0: float):
-    """logistic(.503 + .741 logit(clip(p0, .01, .99))), written as odds."""
-    clipped = min(max(p0, 0.01), 0.99)
-    odds = math.exp(0.503) * (clipped / (1 - clipped)) ** 0.741
+    """logistic(.15 + .85 logit(clip(p0, .05, .95))), written as odds."""
+    clipped = min(max(p0, 0.05), 0.95)
+    odds = math.exp(0.15) * (clipped / (1 - clipped)) ** 0.85
     assert hold_probability(p0, CONFIG.evidence) == pytest.approx(odds / (1 + odds), abs=1e-6)

@@ -13,7 +13,7 @@ from decisions.evaluate import Evaluation, HourInputs
 from market.candles import Candle
 from market.hours import Hour, Timeframe
 from market.snapshot import MarketSnapshot, build_snapshot
-from regime.analysis import Confidence, MetricReading, PriceRange, RegimeAnalysis, Verdict
+from regime.analysis import Components, Confidence, MetricReading, PriceRange, RegimeAnalysis, Verdict
 from store.settings import StoreSettings
 from store.store import Store
 
@@ -124,6 +124,7 @@ def analysis() -> RegimeAnalysis:
         confidence=Confidence(0.81, {"p": 0.81, "data": 1.0}),
         diagnostics={"atr_pct": 1.2, "z48": None},
         early_warning={"5m": {"er": 0.3}, "15m": {"er": None}},
+        components=Components("neutral", "low", "weak", "NEUTRAL_LOWVOL_WEAK", "RANGE", 0.412345),
     )
 
 

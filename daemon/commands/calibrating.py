@@ -1,0 +1,177 @@
+"""`regimed calibrate`: what the rules were worth on recorded candles, with intervals, beside plain rivals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from daemon.commands.sharing import (
+    ConfigOption,
+    FormatOption,
+    checked_format,
+    console,
+    fail,
+    hour_of,
+    print_json,
+    settings_of,
+)
+from decisions.calibration.report import calibrate as measure
+from decisions.calibration.values import grid_values
+from market.costs import Fees
+from market.errors import DataInvalid
+from market.hours import Timeframe
+from regime.config import RegimeConfig
+from regime.history import judge_history
+from store.recorded import RecordedFile, RecordedMarket, parse_name, recorded_files
+from store.recorded_windows import RecordedWindows
+
+_VENUES = ("KUCOIN", "BINANCE")  # where a folder holds several, the venue that is traded on goes first
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(calibrate)
+
+
+def calibrate(
+    key: Annotated[str, typer.Argument(help="Market, for example ETH-USDT.")],
+    data: Annotated[
+        Path, typer.Option(help="Recorded candles: a folder, or a 1h file with its 4h file beside.")
+    ],
+    first: Annotated[str | None, typer.Option("--from", help="First hour that is scored.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Hour after the last one.")] = None,
+    venue: Annotated[str | None, typer.Option(help="KUCOIN, BINANCE, ...; the first that is there.")] = None,
+    config: ConfigOption = None,
+    form: FormatOption = "table",
+) -> None:
+    """Measure both models, their rivals and the exit triggers on recorded hours; changes nothing.
+
+    Example: regimed calibrate ETH-USDT --data ../shared/data --format json
+    """
+    checked_format(form)
+    settings = None if config is None else settings_of(config)
+    regime = RegimeConfig() if settings is None else settings.regime
+    maker_bps = _maker_bps(settings)
+    market = _market(key, data, venue)
+    windows = RecordedWindows(market, {Timeframe.H1: 270, Timeframe.H4: 540})
+    hours, four_hours = windows.bars(Timeframe.H1), windows.bars(Timeframe.H4)
+    judged = judge_history(hours, four_hours, windows.price_scale, regime)
+    start = None if first is None else hour_of(first, "--from")
+    end = None if last is None else hour_of(last, "--to")
+    keep = np.ones(len(judged), dtype=np.bool_)
+    if start is not None:
+        keep &= judged.ts >= start.open_ts
+    if end is not None:
+        keep &= judged.ts < end.open_ts
+    scored = judged.where(keep)
+    if not len(scored):
+        fail(f"no hour of {key} can be judged in this span; {len(judged)} can in all", 1)
+    values = grid_values(scored, hours, windows.price_scale, maker_bps)
+    document = measure(key, scored, regime, values).document | {
+        "venue": market.exchange,
+        "maker_bps": maker_bps,
+    }
+    if form == "json":
+        print_json(document)
+    else:
+        _show(document)
+
+
+def _maker_bps(settings: Any) -> float:
+    if settings is None:
+        return Fees().maker_bps
+    return float(next(iter(settings.exchanges.values())).fees_in_force.maker_bps)
+
+
+def _market(key: str, data: Path, venue: str | None) -> RecordedMarket:
+    """Return one venue's 1h and 4h files of a market.
+
+    Raises:
+        DataInvalid: There are none; says what was looked for.
+    """
+    folder = data if data.is_dir() else data.parent
+    if not folder.is_dir():
+        fail(f"--data: {data}: no such file or folder", 2)
+    named = None if data.is_dir() else parse_name(data)
+    found: dict[str, dict[Timeframe, Path]] = {}
+    for file in recorded_files(folder):
+        if file.symbol == key and file.window is None and _is_wanted(file, venue, named):
+            found.setdefault(file.exchange, {})[file.timeframe] = file.path
+    whole = {name: files for name, files in found.items() if {Timeframe.H1, Timeframe.H4} <= set(files)}
+    if not whole:
+        raise DataInvalid(
+            str(data), "", f"no 1h and 4h candles of {key} of one venue (EXCHANGE_{key}_1h.parquet)"
+        )
+    chosen = min(whole, key=lambda name: (_VENUES.index(name) if name in _VENUES else len(_VENUES), name))
+    files = whole[chosen]
+    return RecordedMarket(chosen, key, {frame: files[frame] for frame in (Timeframe.H1, Timeframe.H4)})
+
+
+def _is_wanted(file: RecordedFile, venue: str | None, named: RecordedFile | None) -> bool:
+    if named is not None:
+        return file.exchange == named.exchange
+    return venue is None or file.exchange == venue
+
+
+def _show(document: dict[str, Any]) -> None:
+    out = console()
+    out.print(
+        f"{document['key']} ({document['venue']}) {document['from']} to {document['to']}:"
+        f" {document['hours']} hours scored of {document['hours_all']},"
+        f" valid ranges {document['valid_share']:.1%}, base rate {_figure(document['base_rate'])}"
+    )
+    table = Table(
+        "model", "AUC", "within geometry", "Brier skill", "holds in OK", "elsewhere", "duty", "flips/week",
+        "dwell h", "grid bps/24h", "by chance", box=None, pad_edge=False,
+    )  # fmt: skip
+    for name, model in document["models"].items():
+        holds, grid = model["hold_rate"], model["grid_pnl_bps_24h"]
+        table.add_row(
+            name,
+            _figure(model["auc_hold24"]),
+            _figure(model["auc_within_geometry"]),
+            _figure(model["brier_skill"]),
+            _figure(holds["RANGE_OK"]),
+            _figure(holds["other_than_ok"]),
+            _figure(model["duty"]),
+            _plain(model.get("flips_per_week")),
+            _plain(model.get("dwell_median_h")),
+            _figure(grid["ok"], 1),
+            _figure(grid["null"], 1),
+        )
+    out.print(table)
+    exits = Table(
+        "exit trigger", "TTDR", "FER", "random", "lead h", "outside at alert", box=None, pad_edge=False
+    )
+    for name, skill in document["exits"].items():
+        exits.add_row(
+            name,
+            _figure(skill["ttdr"]),
+            _figure(skill["fer"]),
+            _figure(skill["random_fer"]),
+            _plain(skill["lead_median_h"]["value"]),
+            _figure(skill["outside_at_alert"]),
+        )
+    out.print(exits)
+    bands = Table("p band", "net bps/24h", "n", box=None, pad_edge=False)
+    for band in document["models"]["evidence"]["edge_by_band"]:
+        shown = {"value": band["net_bps_24h"], "low": band["low"], "high": band["high"]}
+        bands.add_row(f"{band['p_low']:.2f} to {band['p_high']:.2f}", _figure(shown, 1), str(band["n"]))
+    out.print(bands)
+
+
+def _figure(figure: dict[str, Any] | None, digits: int = 3) -> str:
+    """Return a value with its interval, `-` where there is none."""
+    if figure is None or figure["value"] is None:
+        return "-"
+    value = f"{figure['value']:.{digits}f}"
+    if figure["low"] is None:
+        return value
+    return f"{value} [{figure['low']:.{digits}f}, {figure['high']:.{digits}f}]"
+
+
+def _plain(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
