@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := market regime decisions exchanges store notifications daemon
 
-.PHONY: setup demo test check lint types contracts coverage campaign bench format lock clean
+.PHONY: setup demo test check lint types contracts coverage campaign calibration bench format lock clean
 
 setup: .venv/ready
 
@@ -39,6 +39,9 @@ coverage:
 
 campaign: setup  ## kill -9 at 200 random moments, the model check after each; SEED=1 KILLS=200
 	REGIMED_KILLS=$${KILLS:-200} REGIMED_SEED=$${SEED:-1} $(BIN)/python -m pytest -q tests/cycle/test_kills.py
+
+calibration: setup  ## docs/calibration.md from recorded candles; DATA=../shared/data
+	$(BIN)/python docs/make_calibration.py $${DATA:-../shared/data}
 
 bench: setup  ## ratios against a named peer or limit, in one run
 	$(BIN)/python -m bench $(ARGS)
