@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -150,6 +151,9 @@ async def load_state(app: App) -> None:
         if state.newest == last_closed_hour(app.clock.now()):
             await announce(app, state.told, state.facts, ())
             state.told = state.facts
+    # What was built until now stays: walking it again in every full collection would block the loop.
+    gc.collect()
+    gc.freeze()
     app.board.ready = True
 
 

@@ -85,6 +85,28 @@ def ratios(numerators: Floats, denominators: Floats) -> Floats:
     return found
 
 
+def parts_of(length: int) -> tuple[int, ...]:
+    """Return the powers of two that make up a length, largest first: 24 is 16 and 8."""
+    return tuple(1 << bit for bit in reversed(range(length.bit_length())) if length >> bit & 1)
+
+
+def paired_sums(values: Floats, length: int) -> Floats:
+    """Return the sum of every `length` neighbours, shape (n - length + 1,): pairs, pairs of pairs and so on.
+
+    Each window's sum is made of its own values only, in an order that does not depend on the others.
+    """
+    levels, size = {1: values}, 1
+    while 2 * size <= length:
+        levels[2 * size] = levels[size][:-size] + levels[size][size:]
+        size *= 2
+    rows, at = values.shape[0] - length + 1, 0
+    total = np.zeros(rows)
+    for part in parts_of(length):
+        total = total + levels[part][at : at + rows]
+        at += part
+    return total
+
+
 def blocks_ending(values: Floats, length: int, first: int) -> tuple[Floats, int]:
     """Return the blocks in which sums over `length` values roll, and the row of the first block.
 
@@ -141,7 +163,7 @@ def from_blocks(found: Floats, start: int, first: int, rows: int) -> Floats:
 
 def log_ratios(values: Floats, base: float) -> Floats:
     """Return ln(value / base) of each value, to the last digit or two."""
-    return logs(values / base)
+    return logs(values * (1 / base))
 
 
 def logs(values: Floats) -> Floats:

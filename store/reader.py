@@ -113,6 +113,7 @@ class SnapshotReader:
         self._root, self._max_missing = root, max_missing_minutes
         self._cache_bytes, self._whole_kept = cache_bytes, whole_kept
         self._markets: OrderedDict[str, _Market] = OrderedDict()
+        self._sizes: dict[str, int] = {}
         self._unusable: set[str] = set()
         self._faults: list[Fault] = []
         self.counts = CacheCounts()
@@ -365,16 +366,17 @@ class SnapshotReader:
                 market.lo[timeframe] = first
 
     def _bound(self, key: str) -> None:
-        with_whole = [market for market in self._markets.values() if market.whole is not None]
-        for market in with_whole[: max(0, len(with_whole) - self._whole_kept)]:
-            market.whole = None
-        sizes = {name: market.nbytes for name, market in self._markets.items()}
-        total = sum(sizes.values())
-        for name, size in sizes.items():
+        with_whole = [name for name, market in self._markets.items() if market.whole is not None]
+        for name in with_whole[: max(0, len(with_whole) - self._whole_kept)]:
+            self._markets[name].whole = None
+            self._sizes[name] = self._markets[name].nbytes
+        self._sizes[key] = self._markets[key].nbytes  # only this one changed
+        total = sum(self._sizes.values())
+        for name in list(self._markets):
             if total <= self._cache_bytes or name == key:
                 break
             del self._markets[name]
-            total -= size
+            total -= self._sizes.pop(name)
         self.counts.nbytes = total
 
     # -- windows out of the cache

@@ -46,7 +46,7 @@ def autocorrelations(log_closes: Floats, bars: int, first: int = 0) -> Floats:
     moves = rolling_sums((returns != 0).astype(np.float64), bars)
     net = closes[:, bars:] - closes[:, :-bars]
     oldest, newest = returns[:, : net.shape[1]], returns[:, bars - 1 :]
-    mean = net / bars
+    mean = net * (1 / bars)
     energy = squares - mean * net
     ends = (net - oldest) + (net - newest)
     shared = (products - mean * ends) + (bars - 1) * mean * mean

@@ -8,7 +8,7 @@ import numpy as np
 
 from market.candles import Floats
 from market.errors import MetricUndefined
-from regime.columns import deviations_from_mean, means, medians, padded, ratios, sums, windows_ending
+from regime.columns import medians, padded, parts_of, ratios, windows_ending
 
 
 def bandwidth(closes: Floats, bars: int = 20, deviations: float = 2.0) -> float:
@@ -35,10 +35,39 @@ def bandwidth(closes: Floats, bars: int = 20, deviations: float = 2.0) -> float:
 
 def bandwidths(closes: Floats, bars: int, deviations: float, first: int = 0) -> Floats:
     """Return the bandwidth at rows `first` and later, shape (n - first,); NaN where undefined."""
-    windows = windows_ending(closes, bars, first)
-    apart = deviations_from_mean(windows)
-    sigma = np.sqrt(sums(apart * apart) / bars)
-    return padded(2 * deviations * sigma / means(windows), closes.shape[0] - first)
+    values = closes[max(first - bars + 1, 0) :]
+    if values.shape[0] < bars:
+        return padded(values[:0], closes.shape[0] - first)
+    totals, squares = _totals_and_squares(values, bars)
+    found = 2 * deviations * np.sqrt(squares * (1 / bars)) / (totals * (1 / bars))
+    return padded(found, closes.shape[0] - first)
+
+
+def _totals_and_squares(values: Floats, bars: int) -> tuple[Floats, Floats]:
+    """Return sum and squared deviations of every `bars` neighbours: of pairs, then pairs of pairs and so on.
+
+    Source:
+        T. F. Chan, G. H. Golub, R. J. LeVeque, Updating Formulae and a Pairwise Algorithm, 1979.
+    """
+    levels, size = {1: (values, np.zeros(values.shape))}, 1
+    while 2 * size <= bars:
+        total, square = levels[size]
+        gap = total[:-size] - total[size:]
+        joint = (square[:-size] + square[size:]) + gap * gap * (0.5 / size)
+        levels[2 * size] = total[:-size] + total[size:], joint
+        size *= 2
+    rows, at = values.shape[0] - bars + 1, 0
+    totals, squares = np.zeros(rows), np.zeros(rows)
+    for part in parts_of(bars):
+        total, square = (column[at : at + rows] for column in levels[part])
+        if at:
+            gap = totals * part - total * at
+            squares = (squares + square) + gap * gap * (1 / (at * part * (at + part)))
+            totals = totals + total
+        else:
+            totals, squares = total, square
+        at += part
+    return totals, squares
 
 
 def expansion(band: Floats, bars: int = 168) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from market.candles import Floats
 from market.errors import MetricUndefined
-from regime.columns import padded, ratios, sums, windows_ending
+from regime.columns import padded, paired_sums, ratios
 
 
 def efficiency_ratio(log_closes: Floats, bars: int = 24) -> float:
@@ -38,7 +38,9 @@ def efficiency_ratio(log_closes: Floats, bars: int = 24) -> float:
 
 def efficiency_ratios(log_closes: Floats, bars: int, first: int = 0) -> Floats:
     """Return the ratio at rows `first` and later, shape (n - first,); NaN where undefined."""
-    windows = windows_ending(log_closes, bars + 1, first)
-    walked = sums(np.abs(windows[:, 1:] - windows[:, :-1]))
-    found = ratios(np.abs(windows[:, -1] - windows[:, 0]), walked)
+    closes = log_closes[max(first - bars, 0) :]
+    if closes.shape[0] <= bars:
+        return padded(closes[:0], log_closes.shape[0] - first)
+    walked = paired_sums(np.abs(closes[1:] - closes[:-1]), bars)
+    found = ratios(np.abs(closes[bars:] - closes[:-bars]), walked)
     return padded(np.minimum(found, 1.0), log_closes.shape[0] - first)

@@ -102,11 +102,11 @@ def _fit(log_closes: Floats, bars: int, first: int) -> tuple[_Fit, int]:
     squares = rolling_sums(steps * steps, bars)
     moves = rolling_sums((steps[:, :-1] != 0).astype(np.float64), bars - 1)
     net = closes[:, bars:] - closes[:, :-bars]
-    mean = level_sums / bars
+    mean = level_sums * (1 / bars)
     spread = level_squares - mean * level_sums
     spread = np.where((moves > 0) & (spread > 0), spread, np.nan)
     # the sum of level x step telescopes: twice it is the square of the net step less the squares of all
     shared = 0.5 * (net * net - squares) - (mean - levels[:, : net.shape[1]]) * net
     pull = shared / spread
-    residuals = (squares - net / bars * net) - pull * shared
+    residuals = (squares - net * (1 / bars) * net) - pull * shared
     return _Fit(pull, spread, squares, residuals), start

@@ -1,0 +1,1 @@
+"""Ratios against a named peer or limit, measured in one run: `python -m bench` or `make bench`."""
