@@ -2,7 +2,8 @@
 
 Six: ADX(14), efficiency ratio(24), lag-1 autocorrelation(168), half-life(168), slope(24) over ATR(14) and
 Bollinger bandwidth(20). Every program is called once before it is measured; what the compiler took is told
-apart. Rounds go through all programs in turn, medians count.
+apart. Rounds go through all programs in turn; medians of processor time count, so that a busy machine
+cannot favour one of them.
 Ours and the limit write into columns that are there; TA-Lib and pandas can only return new ones, so a
 figure of ours with fresh memory stands beside it.
 
@@ -25,6 +26,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from time import process_time
 
 import numpy as np
 import pandas as pd
@@ -137,16 +139,19 @@ def nanoseconds(programs: dict[str, Callable[[], object]], rows: int, rounds: in
     repeats = {}
     for name, program in programs.items():
         program()
-        repeats[name] = max(1, min(300, int(0.02 / seconds_of(program)))) if rounds > 1 else 1
+        repeats[name] = max(1, min(300, int(0.02 / max(_busy(program, 1), 1e-9)))) if rounds > 1 else 1
     for _ in range(rounds):
         for name, program in programs.items():
-            took[name].append(seconds_of(_repeated, program, repeats[name]) / repeats[name])
+            took[name].append(_busy(program, repeats[name]))
     return {name: 1e9 * statistics.median(each) / rows for name, each in took.items()}
 
 
-def _repeated(program: Callable[[], object], times: int) -> None:
+def _busy(program: Callable[[], object], times: int) -> float:
+    """Return how long the processor worked on one call, seconds."""
+    began = process_time()
     for _ in range(times):
         program()
+    return (process_time() - began) / times
 
 
 def _classification(sizes: Sizes) -> list[Figure]:
@@ -155,7 +160,7 @@ def _classification(sizes: Sizes) -> list[Figure]:
         candles = walk(rows)
         cost = nanoseconds({"ours": partial(classify, candles, CONFIG)}, rows, sizes.rounds)["ours"]
         last = list(range(max(rows - (40 if sizes is FULL else 2), 0), rows))
-        naive = 1e9 * seconds_of(_naive_windows, candles, last) / len(last)
+        naive = 1e9 * _busy(partial(_naive_windows, candles, last), 1) / len(last)
         against = Against("each window anew, TA-Lib and numpy", naive)
         goals = (at_most(50, cost * rows / 1e3, "us a call"),) if rows == 120 else ()
         if rows == 10_000:
@@ -188,11 +193,11 @@ def _stream() -> list[Figure]:
 def _pushing(rows: list[tuple[float, ...]]) -> float:
     stream = Stream(CONFIG.metrics)
     stream.push(*rows[0])
-    return 1e6 * seconds_of(lambda: [stream.push(*row) for row in rows[1:]]) / (len(rows) - 1)
+    return 1e6 * _busy(lambda: [stream.push(*row) for row in rows[1:]], 1) / (len(rows) - 1)
 
 
 def _talipp_push(candles: Candles) -> float:
-    return 1e6 * seconds_of(by_talipp, candles) / candles.close.shape[0]
+    return 1e6 * _busy(partial(by_talipp, candles), 1) / candles.close.shape[0]
 
 
 def _precision(sizes: Sizes) -> list[Figure]:

@@ -34,7 +34,7 @@ from daemon.failures import arm_failpoints
 from daemon.settings import MarketSettings
 from daemon.workers import ask_on_signal, load_state, run_daemon, verify_keys
 from market.errors import ExchangeError
-from market.hours import Hour
+from market.hours import Hour, last_closed_hour
 from market.ports import Clock
 from store.control import ask_status
 from store.lock import holder
@@ -144,9 +144,10 @@ def cycle(
         async with building(settings, clock_of(clock), create=True) as app:
             await load_state(app)
             await verify_keys(app)
+            until = last or last_closed_hour(app.clock.now())  # what closes meanwhile is for the next call
             failed = 0
             for market in chosen:
-                failed += not await _one_cycle(app, market, last)
+                failed += not await _one_cycle(app, market, until)
             await app.store.flush()
             await app.outbox.deliver()
             await app.store.refresh_index()
@@ -156,7 +157,7 @@ def cycle(
         raise Finding(3)
 
 
-async def _one_cycle(app: App, market: MarketSettings, last: Hour | None) -> bool:
+async def _one_cycle(app: App, market: MarketSettings, last: Hour) -> bool:
     """Run what one market owes and say how it went; trouble with one market keeps none of the others."""
     state = app.board.markets[market.key]
     try:

@@ -14,8 +14,8 @@ from tests.cycle.processes import clock_from, hours_of, regimed, started
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory):
-    """A sandbox process over the simulated market, eight hours a second."""
-    clock = clock_from(START, 28800)
+    """A sandbox process over the simulated market, an hour a second."""
+    clock = clock_from(START, 3600)
     with started("sandbox", "--port", "0", "--clock", clock) as process:
         url = process.line(r"(http://127\.0\.0\.1:\d+)")[1]
         yield url, clock
