@@ -14,7 +14,7 @@ import structlog
 
 from daemon.app import App
 from daemon.settings import MarketSettings
-from exchanges.collection import collect_bars, collect_snapshot
+from exchanges.collection import HourAnswer, collect_bars, collect_snapshot
 from market.errors import AnswerMalformed, DataInvalid, ExchangeError, HistoryRefused
 from market.hours import Hour, Timeframe, last_closed_hour
 from market.snapshot import MarketSnapshot
@@ -36,11 +36,13 @@ class Collected:
         snapshot: The best of what was ever had, None when none of its minutes was.
         judge_now: Whether waiting longer would still be worth it says False.
         retry_at: When to fetch again, None when there is nothing to wait for.
+        before: The hour before, as the answer just fetched tells it; None when nothing was fetched.
     """
 
     snapshot: MarketSnapshot | None
     judge_now: bool
     retry_at: datetime | None = None
+    before: MarketSnapshot | None = None
 
 
 async def collect_hour(app: App, market: MarketSettings, hour: Hour) -> Collected:
@@ -50,17 +52,17 @@ async def collect_hour(app: App, market: MarketSettings, hour: Hour) -> Collecte
         ExchangeError: The exchange did not answer; the hour stays owed.
     """
     held = await _held(app, market.key, hour)
-    now = now_there(app, market)
+    now, before = now_there(app, market), None
     if held is None or not held.is_complete:
         try:
-            held = await _fetch_better(app, market, hour, held)
+            held, before = await _fetch_better(app, market, hour, held)
         except (DataInvalid, AnswerMalformed):
             if now < hour.closes_at + GIVE_UP_AFTER:
                 raise
             # A day on, an hour that no answer makes sense of must not hold up what came after it.
             return Collected(held, judge_now=True)
     if may_judge(hour, is_complete=held is not None and held.is_complete, last_try=now):
-        return Collected(held, judge_now=True)
+        return Collected(held, judge_now=True, before=before)
     return Collected(held, judge_now=False, retry_at=next_refetch(hour, now))
 
 
@@ -86,12 +88,13 @@ async def _held(app: App, key: str, hour: Hour) -> MarketSnapshot | None:
 
 async def _fetch_better(
     app: App, market: MarketSettings, hour: Hour, held: MarketSnapshot | None
-) -> MarketSnapshot | None:
-    """Fetch the hour; store and return it if it tells more than what is held."""
-    snapshot = await _fetch(app, market, hour)
+) -> tuple[MarketSnapshot | None, MarketSnapshot | None]:
+    """Fetch the hour; store it if it tells more than what is held. Return the best, and the hour before."""
+    answer = await _fetch(app, market, hour)
+    snapshot = answer.snapshot
     known = 0 if held is None else 60 - len(held.missing)
     if 60 - len(snapshot.missing) <= known:
-        return held
+        return held, answer.before
     try:
         with app.progress.working("writer"):
             await app.store.write_snapshot(snapshot)
@@ -99,11 +102,11 @@ async def _fetch_better(
         # A write that failed half-way was finished since: what lies there is the hour.
         if (finished := await _held(app, market.key, hour)) is None:
             raise
-        return finished
-    return snapshot
+        return finished, answer.before
+    return snapshot, answer.before
 
 
-async def _fetch(app: App, market: MarketSettings, hour: Hour) -> MarketSnapshot:
+async def _fetch(app: App, market: MarketSettings, hour: Hour) -> HourAnswer:
     exchange = app.exchange_of(market)
     async with app.fetch_limits[market.exchange]:
         with app.progress.working("collector"):
@@ -118,8 +121,14 @@ async def _fetch(app: App, market: MarketSettings, hour: Hour) -> MarketSnapshot
             )
 
 
-async def look_again(app: App, market: MarketSettings, hour: Hour) -> tuple[str, ...]:
-    """Fetch earlier hours once more, as seen from `hour`: complete the incomplete, compare the complete.
+async def look_again(
+    app: App, market: MarketSettings, hour: Hour, before: MarketSnapshot | None
+) -> tuple[str, ...]:
+    """Look at earlier hours once more, as seen from `hour`: complete the incomplete, compare the complete.
+
+    Args:
+        hour: The hour under way.
+        before: The hour before it as the same answer told it: that one need not be asked again.
 
     Returns:
         The hours that the exchange tells differently now, as `2026-02-02T14`. What was stored stays.
@@ -135,8 +144,11 @@ async def look_again(app: App, market: MarketSettings, hour: Hour) -> tuple[str,
         try:
             if not held.is_complete and lag in REPAIR_LAGS_H:
                 await _fetch_better(app, market, earlier, held)
-            elif held.is_complete and lag in COMPARE_LAGS_H and await _was_revised(app, market, held):
-                revised.append(str(earlier))
+            elif held.is_complete and lag in COMPARE_LAGS_H:
+                told = before if lag == 1 and before is not None else None
+                again = told or (await _fetch(app, market, earlier)).snapshot
+                if _was_revised(app, market, held, again):
+                    revised.append(str(earlier))
         except ExchangeError as error:
             # What is stored stays good; a second look is a courtesy that must not hold up the new hour.
             _log.info("second look failed", market=market.key, looked_at=str(earlier), error=str(error))
@@ -158,8 +170,8 @@ async def _fetch_lost(app: App, market: MarketSettings) -> None:
         lost.pop(0)
 
 
-async def _was_revised(app: App, market: MarketSettings, held: MarketSnapshot) -> bool:
-    if not _differs(held, await _fetch(app, market, held.hour)):
+def _was_revised(app: App, market: MarketSettings, held: MarketSnapshot, again: MarketSnapshot) -> bool:
+    if not _differs(held, again):
         return False
     app.metrics.revised.labels(market.key).inc()
     _log.warning("candles revised by the exchange", market=market.key, revised_hour=str(held.hour))

@@ -39,7 +39,7 @@ async def run_cycle(app: App, market: MarketSettings, hour: Hour) -> Evaluation 
     app.board.markets[market.key].retry_at = collected.retry_at
     if not collected.judge_now:
         return None
-    revised = await look_again(app, market, hour)
+    revised = await look_again(app, market, hour, collected.before)
     inputs = await _read_back(
         app, market, hour, collected, revised
     )  # what we wrote, as a replay will read it

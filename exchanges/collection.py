@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from market.candles import Candle
-from market.errors import AnswerMalformed, ExchangeError
+from market.errors import AnswerMalformed, DataInvalid, ExchangeError
 from market.failpoints import reach
 from market.hours import HOUR_S, Hour, Timeframe
 from market.ports import CandleSource, Clock, Exchange
@@ -22,6 +24,20 @@ FRESH = timedelta(minutes=5)  # later than this, ticker and account say nothing 
 PART_S = 900
 
 
+@dataclass(frozen=True, slots=True)
+class HourAnswer:
+    """What the exchange told of an hour.
+
+    Attributes:
+        snapshot: The hour itself.
+        before: The hour before as the lead of the same answer tells it now: to compare with what is stored,
+            never to store. None where the answer came in parts.
+    """
+
+    snapshot: MarketSnapshot
+    before: MarketSnapshot | None
+
+
 async def collect_snapshot(
     exchange: Exchange,
     *,
@@ -32,8 +48,8 @@ async def collect_snapshot(
     source: Source,
     with_account: bool,
     grid_config: tuple[Mapping[str, Any], ...] = (),
-) -> MarketSnapshot:
-    """Return the snapshot of a closed hour, complete or with its missing minutes named.
+) -> HourAnswer:
+    """Return a closed hour, complete or with its missing minutes named, and a second look at the one before.
 
     Ticker and account are asked only within five minutes of the close, and the hour is kept without
     them when they fail. Where an answer is malformed the hour is fetched again in parts, so that one bad row
@@ -56,20 +72,24 @@ async def collect_snapshot(
     ticker = await _if_possible(lambda: exchange.ticker(symbol)) if is_fresh else None
     account = await _if_possible(lambda: exchange.account(symbol)) if is_fresh and with_account else None
     reach("collect.after_fetch")
-    return build_snapshot(
+    told = partial(
+        build_snapshot,
         key=key,
         exchange=exchange.name,
         symbol=symbol,
-        hour=hour,
         collected_at=clock.now(),
         source=source,
         candles=candles,
-        unfetched=unfetched,
         price_scale=price_scale_for(rules.price_increment),
-        ticker=ticker,
-        grid_config=grid_config,
-        account=account,
     )
+    snapshot = told(
+        hour=hour, unfetched=unfetched or (), ticker=ticker, grid_config=grid_config, account=account
+    )
+    try:
+        before = told(hour=hour.plus(-1)) if unfetched is None else None
+    except DataInvalid:  # what is wrong with the hour before must not cost this one
+        before = None
+    return HourAnswer(snapshot, before)
 
 
 async def collect_bars(
@@ -88,9 +108,10 @@ async def collect_bars(
 
 async def _minutes(
     exchange: Exchange, symbol: str, hour: Hour, end_ts: int
-) -> tuple[Sequence[Candle], Sequence[int]]:
+) -> tuple[Sequence[Candle], Sequence[int] | None]:
+    """Return the candles, and which minutes are not proven where the answer had to be taken in parts."""
     try:
-        return await exchange.candles(symbol, Timeframe.M1, hour.open_ts - LEAD_S, end_ts), ()
+        return await exchange.candles(symbol, Timeframe.M1, hour.open_ts - LEAD_S, end_ts), None
     except AnswerMalformed as malformed:
         candles, unfetched = await _minutes_in_parts(exchange, symbol, hour, end_ts)
         if len(unfetched) == HOUR_S // 60:

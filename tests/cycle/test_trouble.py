@@ -216,10 +216,11 @@ async def test_backfill_never_changes_what_a_judged_hour_saw(tmp_path):
     async with house(tmp_path) as there:
         early = START.plus(-3)
         there.clock.set(START.closes_at)
-        fetched = await collect_snapshot(
+        answer = await collect_snapshot(
             there.app.exchanges["sandbox"], key="ETH-USDT", symbol="ETH-USDT", hour=early,
             clock=there.clock, source="backfill", with_account=False,
         )  # fmt: skip
+        fetched = answer.snapshot
         await there.hours(START, 3)
         name = SnapshotName("ETH-USDT", early, None)
         await there.app.store.write(ChangeSet({name.path: encode_snapshot(fetched)}, "[backfill] one hour"))

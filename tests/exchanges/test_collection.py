@@ -23,7 +23,7 @@ def minute(number: int) -> int:
 
 
 async def collect(client, clock, symbol="ETH-USDT", *, with_account=False):
-    snapshot = await collect_snapshot(
+    answer = await collect_snapshot(
         client,
         key=symbol,
         symbol=symbol,
@@ -32,8 +32,8 @@ async def collect(client, clock, symbol="ETH-USDT", *, with_account=False):
         source="live",
         with_account=with_account,
     )
-    assert validate_snapshot(snapshot).ok
-    return snapshot
+    assert validate_snapshot(answer.snapshot).ok
+    return answer.snapshot
 
 
 async def test_an_hour_is_whole_a_few_seconds_after_its_close(client, clock):
@@ -55,6 +55,20 @@ async def test_the_minutes_are_the_exchange_s_hour(client, clock):
     assert (summary.open, summary.high, summary.low, summary.close) == tuple(
         int(price * 1000) for price in (bar.open, bar.high, bar.low, bar.close)
     )
+
+
+async def test_the_lead_of_an_answer_is_a_second_look_at_the_hour_before(client, clock):
+    """The same request tells the hour before once more, minute for minute as its own request would."""
+    answer = await collect_snapshot(
+        client, key="ETH-USDT", symbol="ETH-USDT", hour=HOUR, clock=clock, source="live", with_account=False
+    )
+    own = await collect_snapshot(
+        client, key="ETH-USDT", symbol="ETH-USDT", hour=HOUR.plus(-1), clock=clock, source="live",
+        with_account=False,
+    )  # fmt: skip
+    assert answer.before is not None
+    assert answer.before.hour == HOUR.plus(-1)
+    assert answer.before.minutes == own.snapshot.minutes
 
 
 async def test_no_trade_is_proven_and_missing_is_not_guessed(sandbox, client, clock):

@@ -203,6 +203,18 @@ def test_bytes_that_the_history_holds_are_restored(writer, place):
     assert (place / "data" / path).read_bytes() == data
 
 
+def test_only_a_damaged_file_is_given_the_history_s_bytes(writer, place):
+    """A file whose bytes are the history's, or that no commit holds, is left as it is and said to be."""
+    (path, data), *_ = snapshot_files().items()
+    writer.hand_over(ChangeSet({path: data}, "m"), NOON)
+    writer.commit_waiting()
+    assert not writer.restored(path)
+    assert not writer.restored("metrics/ETH-USDT/2026-02-02-14.yaml")
+    (place / "data" / path).write_bytes(b"damaged")
+    assert writer.restored(path)
+    assert (place / "data" / path).read_bytes() == data
+
+
 @pytest.mark.parametrize(
     "change_set",
     [
