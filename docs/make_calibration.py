@@ -39,7 +39,8 @@ def figure(found: dict[str, Any] | None, digits: int = 3) -> str:
         return "-"
     if found["low"] is None:
         return f"{found['value']:.{digits}f}"
-    return f"{found['value']:.{digits}f} [{found['low']:.{digits}f}, {found['high']:.{digits}f}]"
+    high = "never" if found["high"] is None else f"{found['high']:.{digits}f}"
+    return f"{found['value']:.{digits}f} [{found['low']:.{digits}f}, {high}]"
 
 
 def table(head: str, rows: list[list[str]]) -> list[str]:
@@ -85,6 +86,49 @@ def rival_rows(document: dict[str, Any]) -> list[list[str]]:
             figure(model["grid_pnl_bps_24h"]["ok"], 1),
         ]
         for name, model in document["models"].items()
+    ]
+
+
+def gate_rows(document: dict[str, Any]) -> list[list[str]]:
+    return [
+        [
+            preset,
+            str(told["stops"]),
+            figure(told["wait_h"]["median"], 0),
+            figure(told["wait_h"]["p90"], 0),
+            figure(told["wait_h"]["over_a_week"]),
+            figure(told["held_24h"]["gated"]),
+            figure(told["held_24h"]["random"]),
+            figure(told["held_24h"]["skill"]),
+        ]
+        for preset, told in document["gates"].items()
+    ]
+
+
+def condition_rows(document: dict[str, Any]) -> list[list[str]]:
+    """Return one row a condition and one a gate, a column a preset; `-` where a preset does not ask."""
+    presets = list(document["gates"].values())
+    rows = []
+    for gate in presets[0]["gates"]:
+        for name in dict.fromkeys(name for told in presets for name in told["conditions"][gate]):
+            shares = [figure(told["conditions"][gate].get(name)) for told in presets]
+            rows.append([f"{gate}: {name}", *shares])
+        rows.append([f"{gate}: all", *(figure(told["gates"][gate]["holds"]) for told in presets)])
+    return rows
+
+
+def veto_rows(document: dict[str, Any]) -> list[list[str]]:
+    return [
+        [
+            f"{model}: {name}",
+            ", ".join(told["present"]),
+            figure(told["fired"]),
+            figure(told["held_fired"]),
+            figure(told["held_silent"]),
+            figure(told["worth"]),
+        ]
+        for model, spoken in document["vetoes"].items()
+        for name, told in spoken.items()
     ]
 
 
@@ -134,6 +178,22 @@ def main(data: str) -> None:
                 ]
                 for name, e in document["exits"].items()
             ],
+        )
+        lines += [
+            f"### {key}: restart gates after simulated stops",
+            "",
+            "A stop wherever a frozen grid broke. `held`: share of ranges that held 24 h after a restart by",
+            "the gates; `at random`: in a random hour of the two weeks after the stop that allows a setup.",
+            "",
+        ]
+        lines += table(
+            "preset | stops | wait h | p90 h | over a week | held | at random | skill", gate_rows(document)
+        )
+        lines += [f"### {key}: share of hours in which each gate's conditions hold", ""]
+        lines += table(" | ".join(("gate", *document["gates"])), condition_rows(document))
+        lines += [f"### {key}: vetoes", ""]
+        lines += table(
+            "veto | against | fired | held where it spoke | elsewhere | worth", veto_rows(document)
         )
         lines += [f"### {key}: edge by probability band", ""]
         lines += table(

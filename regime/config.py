@@ -103,6 +103,8 @@ class MetricsConfig(Section):
     variance_ratio_bars: Annotated[int, Field(ge=50, le=1000)] = Field(168, description="Log returns.")
     variance_ratio_horizon: Bars = Field(24, description="Bars over which VR sums returns.")
     z_score_bars: Bars = Field(48, description="Closes.")
+    excursion_far: float = Field(1.5, gt=0, le=10, description="An excursion begins at |z|, deviations.")
+    excursion_near: float = Field(0.5, ge=0, le=10, description="And is completed at |z|, deviations.")
     trend_bars: Annotated[int, Field(ge=3, le=48)] = Field(6, description="Readings behind slope and label.")
     trend_tolerance: float = Field(
         0.05, gt=0, le=1, description="STABLE while the fitted change is within this share of the value."
@@ -116,6 +118,8 @@ class MetricsConfig(Section):
     def _usable(self) -> Self:
         if self.half_life.range_end <= 0:
             raise ValueError(f"half_life.range_end {self.half_life.range_end} must be above 0")
+        if not self.excursion_near < self.excursion_far:
+            raise ValueError("excursion_near must be below excursion_far")
         if self.variance_ratio_horizon * 2 > self.variance_ratio_bars:
             raise ValueError("variance_ratio_horizon must be at most half of variance_ratio_bars")
         weights = sum(self.anchors(name).weight for name in METRICS)

@@ -16,7 +16,7 @@ from regime.classifier import Signals, class_4h, distances, vetoed
 from regime.components.fold import ComponentFold, ComponentRows
 from regime.confidence import classic_confidence, evidence_confidence
 from regime.config import METRICS, RegimeConfig
-from regime.diagnostics import diagnose, early_warning
+from regime.diagnostics import diagnose, early_warning, range_ok_medians, turnover_24h
 from regime.folds import HourFold, MetricFold, PriceFold
 from regime.memory import Memory, Name, folded
 from regime.precision import known
@@ -226,6 +226,8 @@ class RegimeEngine:
                 window, told[model], signals, readings, found, float(close[-1]), track.dwell(row)
             ),
             diagnostics=diagnose(fold.metrics, fold_4h, row, row_4h, config.metrics)
+            | range_ok_medians(fold.metrics, track.verdict, row)
+            | turnover_24h(_bars(window, Timeframe.H1), window.price_scale, window.volume_scale)
             | fold.components.inputs_at(row)
             | {"bars_across": float(track.across[row])},
             early_warning=self._early_warning(window),

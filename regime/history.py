@@ -13,6 +13,7 @@ from market.hours import Hour, Timeframe
 from regime.analysis import Verdict
 from regime.anchors import anchor_ts
 from regime.config import METRICS, RegimeConfig
+from regime.diagnostics import COLUMNS, diagnostic_columns
 from regime.folds import HourFold, MetricFold
 from regime.verdicts import MODELS, fold_verdicts
 
@@ -32,6 +33,8 @@ class JudgedHours:
         metrics: The six as recorded, shape (6, n).
         evidence, classic: Rank of each model's verdict.
         valid, inside, outside: The range is valid; the close lies within it; beyond it by the margin.
+        diagnostics: What gates read beside the metrics, in the order of `diagnostics.COLUMNS`, shape (7, n).
+        evidence_present, classic_present: Rank of each model's class before vetoes.
     """
 
     ts: Ints
@@ -50,6 +53,9 @@ class JudgedHours:
     valid: NDArray[np.bool_]
     inside: NDArray[np.bool_]
     outside: NDArray[np.bool_]
+    diagnostics: Floats
+    evidence_present: NDArray[np.int8]
+    classic_present: NDArray[np.int8]
 
     def __len__(self) -> int:
         return int(self.ts.shape[0])
@@ -59,16 +65,24 @@ class JudgedHours:
         return JudgedHours(*(getattr(self, field.name)[..., keep] for field in fields(self)))
 
 
-def judge_history(hours: Bars, four_hours: Bars, price_scale: int, config: RegimeConfig) -> JudgedHours:
+def judge_history(
+    hours: Bars,
+    four_hours: Bars,
+    price_scale: int,
+    config: RegimeConfig,
+    *,
+    volume_scale: int | None = None,
+) -> JudgedHours:
     """Return every hour that can be judged, as `RegimeEngine.analyze` would judge it.
 
     Args:
         hours, four_hours: All recorded closed bars of one market, oldest first.
         price_scale: Of both.
         config: Every number.
+        volume_scale: Of the 1h bars; None leaves the turnover unknown.
     """
     parts = [
-        _segment(hours, four_hours, price_scale, config, span)
+        _segment(hours, four_hours, (price_scale, volume_scale), config, span)
         for span in _segments(hours, four_hours, config)
     ]
     if not parts:
@@ -112,8 +126,9 @@ def _segments(hours: Bars, four_hours: Bars, config: RegimeConfig) -> Iterator[_
 
 
 def _segment(
-    hours: Bars, four_hours: Bars, price_scale: int, config: RegimeConfig, span: _Span
+    hours: Bars, four_hours: Bars, scales: tuple[int, int | None], config: RegimeConfig, span: _Span
 ) -> JudgedHours:
+    price_scale, volume_scale = scales
     start = int(np.searchsorted(hours.ts, span.anchor))
     fold = HourFold.start(price_scale).extended(hours.rows(start, span.last), config)
     end_ts = int(hours.ts[span.last - 1]) + Timeframe.H1.seconds
@@ -158,6 +173,9 @@ def _segment(
         valid=fold.ranges.valid == 1,
         inside=fold.inside == 1,
         outside=fold.outside == 1,
+        diagnostics=diagnostic_columns(metrics, volume_scale, config.metrics),
+        evidence_present=tracks[MODELS[0]].present,
+        classic_present=tracks[MODELS[1]].present,
     )
     own = told.where(slice(span.first - start, None))
     return own.where(own.evidence >= 0)
@@ -191,4 +209,7 @@ def _nothing() -> JudgedHours:
         valid=flags,
         inside=flags,
         outside=flags,
+        diagnostics=np.empty((len(COLUMNS), 0)),
+        evidence_present=ranks,
+        classic_present=ranks,
     )

@@ -47,6 +47,10 @@ class RecordedWindows:
     def price_scale(self) -> int:
         return self._price_scale
 
+    @property
+    def volume_scale(self) -> int:
+        return _VOLUME_SCALE
+
     def bars(self, timeframe: Timeframe) -> Bars:
         """Return every bar of a timeframe, oldest first."""
         return self._bars.get(timeframe, no_bars(timeframe))

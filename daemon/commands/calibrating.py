@@ -47,7 +47,7 @@ def calibrate(
     config: ConfigOption = None,
     form: FormatOption = "table",
 ) -> None:
-    """Measure both models, their rivals and the exit triggers on recorded hours; changes nothing.
+    """Measure both models, their rivals, exit triggers, gates and vetoes on recorded hours; changes nothing.
 
     Example: regimed calibrate ETH-USDT --data ../shared/data --format json
     """
@@ -58,7 +58,7 @@ def calibrate(
     market = _market(key, data, venue)
     windows = RecordedWindows(market, {Timeframe.H1: 270, Timeframe.H4: 540})
     hours, four_hours = windows.bars(Timeframe.H1), windows.bars(Timeframe.H4)
-    judged = judge_history(hours, four_hours, windows.price_scale, regime)
+    judged = judge_history(hours, four_hours, windows.price_scale, regime, volume_scale=windows.volume_scale)
     start = None if first is None else hour_of(first, "--from")
     end = None if last is None else hour_of(last, "--to")
     keep = np.ones(len(judged), dtype=np.bool_)
@@ -156,6 +156,38 @@ def _show(document: dict[str, Any]) -> None:
             _figure(skill["outside_at_alert"]),
         )
     out.print(exits)
+    gates = Table(
+        "gates", "stops", "wait h", "p90 h", "over a week", "restarted", "held 24 h", "at random", "skill",
+        box=None, pad_edge=False,
+    )  # fmt: skip
+    for name, told in document["gates"].items():
+        waits, after = told["wait_h"], told["held_24h"]
+        gates.add_row(
+            name,
+            str(told["stops"]),
+            _figure(waits["median"], 0),
+            _figure(waits["p90"], 0),
+            _figure(waits["over_a_week"]),
+            _figure(told["restarted"]),
+            _figure(after["gated"]),
+            _figure(after["random"]),
+            _figure(after["skill"]),
+        )
+    out.print(gates)
+    vetoes = Table(
+        "veto", "against", "fired", "held where it spoke", "elsewhere", "worth", box=None, pad_edge=False
+    )
+    for model, spoken in document["vetoes"].items():
+        for name, told in spoken.items():
+            vetoes.add_row(
+                f"{model} {name}",
+                ", ".join(told["present"]),
+                _figure(told["fired"]),
+                _figure(told["held_fired"]),
+                _figure(told["held_silent"]),
+                _figure(told["worth"]),
+            )
+    out.print(vetoes)
     bands = Table("p band", "net bps/24h", "n", box=None, pad_edge=False)
     for band in document["models"]["evidence"]["edge_by_band"]:
         shown = {"value": band["net_bps_24h"], "low": band["low"], "high": band["high"]}
@@ -170,7 +202,8 @@ def _figure(figure: dict[str, Any] | None, digits: int = 3) -> str:
     value = f"{figure['value']:.{digits}f}"
     if figure["low"] is None:
         return value
-    return f"{value} [{figure['low']:.{digits}f}, {figure['high']:.{digits}f}]"
+    high = "never" if figure["high"] is None else f"{figure['high']:.{digits}f}"
+    return f"{value} [{figure['low']:.{digits}f}, {high}]"
 
 
 def _plain(value: float | None) -> str:

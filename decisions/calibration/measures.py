@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from market.candles import Floats, Ints
 from market.hours import HOUR_S
@@ -63,11 +64,43 @@ class Weeks:
             return NOTHING
         value = measure(np.ones(self._of.shape[0]))
         drawn = np.array([measure(weights[self._of].astype(np.float64)) for weights in self._drawn])
-        drawn = drawn[np.isfinite(drawn)]
-        if not np.isfinite(value) or drawn.size < DRAWS // 4:
-            return Figure(_rounded(value), n=n)
-        low, high = np.quantile(drawn, (0.025, 0.975))
-        return Figure(_rounded(value), _rounded(low), _rounded(high), n)
+        return _with_interval(value, drawn, n)
+
+    def mean(self, values: Floats, among: NDArray[np.bool_]) -> Figure:
+        """Return the mean over some hours with its interval, as `figure` does, from two sums a week."""
+        value, drawn = self._means(values, among)
+        return _with_interval(value, drawn, int(among.sum()))
+
+    def difference(self, values: Floats, one: NDArray[np.bool_], other: NDArray[np.bool_]) -> Figure:
+        """Return the mean over some hours less that over others; n counts both."""
+        (first, drawn), (second, against) = self._means(values, one), self._means(values, other)
+        return _with_interval(first - second, drawn - against, int(one.sum() + other.sum()))
+
+    def _means(self, values: Floats, among: NDArray[np.bool_]) -> tuple[float, Floats]:
+        hours = np.bincount(self._of[among], minlength=self._weeks.size)
+        sums = np.bincount(self._of[among], values[among], self._weeks.size)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            drawn = (self._drawn[:, : hours.size] @ sums) / (self._drawn[:, : hours.size] @ hours)
+        return (float(sums.sum() / hours.sum()) if hours.sum() else float("nan")), drawn
+
+    def quantile(self, values: Floats, share: float) -> Figure:
+        """Return a quantile of some values with its interval; None for an end that lies at infinity."""
+        n = int(values.size)
+        if not n:
+            return NOTHING
+        drawn = [quantile(values, share, weights[self._of].astype(np.float64)) for weights in self._drawn]
+        low, high = np.quantile(drawn, (0.025, 0.975), method="nearest")
+        return Figure(
+            _rounded(quantile(values, share, np.ones(n))), _rounded(float(low)), _rounded(float(high)), n
+        )
+
+
+def _with_interval(value: float, drawn: Floats, n: int) -> Figure:
+    drawn = drawn[np.isfinite(drawn)]
+    if not np.isfinite(value) or drawn.size < DRAWS // 4:
+        return Figure(_rounded(value), n=n)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Figure(_rounded(value), _rounded(low), _rounded(high), n)
 
 
 def _rounded(value: float) -> float | None:
@@ -78,6 +111,18 @@ def mean(values: Floats, weights: Floats) -> float:
     """Return the weighted mean, NaN without weight."""
     total = weights.sum()
     return float(values @ weights / total) if total else float("nan")
+
+
+def quantile(values: Floats, share: float, weights: Floats) -> float:
+    """Return the smallest value at or below which at least this share of the weight lies, NaN without weight.
+
+    Infinities are values like any other: what never came lies above all that did.
+    """
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weights[order])
+    if not values.size or not below[-1]:
+        return float("nan")
+    return float(values[order][np.searchsorted(below, share * below[-1])])
 
 
 class Ranked:

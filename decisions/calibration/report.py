@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decisions.calibration.exits import exit_skills
+from decisions.calibration.gates import gate_worth
 from decisions.calibration.measures import (
     NOTHING,
     Figure,
@@ -22,9 +23,12 @@ from decisions.calibration.measures import (
     runs,
 )
 from decisions.calibration.outcomes import holds
-from decisions.calibration.rivals import Rival, contenders
+from decisions.calibration.rivals import Rival, contenders, own_models
 from decisions.calibration.values import GridValues
+from decisions.calibration.vetoes import veto_worth
+from grid.economics import EconomicsConfig, spacing_floor_pct
 from market.candles import Floats
+from market.costs import Fees
 from market.hours import Hour
 from regime.analysis import Verdict
 from regime.config import RegimeConfig
@@ -45,7 +49,12 @@ class Calibration:
 
 
 def calibrate(
-    key: str, hours: JudgedHours, config: RegimeConfig, values: GridValues | None = None
+    key: str,
+    hours: JudgedHours,
+    config: RegimeConfig,
+    values: GridValues | None = None,
+    *,
+    whole: bool = True,
 ) -> Calibration:
     """Measure both models and their rivals over one market's judged hours.
 
@@ -54,16 +63,17 @@ def calibrate(
         hours: Every judged hour, oldest first.
         config: The configuration in force.
         values: What a standard grid was worth from each hour; None leaves those figures out.
+        whole: False measures the two models alone, which is all that a first start needs to know of the edge.
     """
     held_all = holds(hours, config.range.outside_margin)
     scored = hours.valid & hours.inside & np.isfinite(held_all)
     kept, held = hours.where(scored), held_all[scored]
     worth = None if values is None else values.where(scored)
     weeks = Weeks(kept.ts)
-    models = {rival.name: _model(rival, kept, held, weeks, worth) for rival in contenders(kept, held, config)}
+    measured = contenders(kept, held, config) if whole else own_models(kept)
+    models = {rival.name: _model(rival, kept, held, weeks, worth) for rival in measured}
     for name in ("evidence", "classic"):
         models[name] |= _steadiness(hours, getattr(hours, name))
-    exits = exit_skills(hours, config)
     return Calibration(
         {
             "key": key,
@@ -75,9 +85,22 @@ def calibrate(
             "weeks": weeks.count,
             "base_rate": weeks.figure(lambda w: mean(held, w), len(kept)).as_json(),
             "models": models,
-            "exits": {name: skill.as_json() for name, skill in exits.items()},
         }
+        | (_rules(hours, held_all, config, values) if whole else {})
     )
+
+
+def _rules(
+    hours: JudgedHours, held: Floats, config: RegimeConfig, values: GridValues | None
+) -> dict[str, Any]:
+    """Return what exit triggers, gates and vetoes were worth."""
+    cost_bps = 2 * (Fees().maker_bps if values is None else values.maker_bps)
+    floor_pct = spacing_floor_pct(cost_bps, EconomicsConfig())
+    return {
+        "exits": {name: skill.as_json() for name, skill in exit_skills(hours, config).items()},
+        "gates": gate_worth(hours, held, config.score_model, floor_pct),
+        "vetoes": veto_worth(hours, held, config),
+    }
 
 
 def _model(

@@ -40,6 +40,15 @@ class Rival:
     verdict: NDArray[np.int8] | None = None
 
 
+def own_models(hours: JudgedHours) -> list[Rival]:
+    """Return the engine's two models."""
+    p, t = hours.hold_probability, hours.trendiness
+    return [
+        Rival("evidence", p, hours.evidence == 0, np.minimum(p, 0.95), hours.evidence),
+        Rival("classic", -t, hours.classic == 0, 1 - t, hours.classic),
+    ]
+
+
 def contenders(hours: JudgedHours, held: Floats, config: RegimeConfig) -> list[Rival]:
     """Return the engine's two models and their rivals over the same hours.
 
@@ -48,22 +57,13 @@ def contenders(hours: JudgedHours, held: Floats, config: RegimeConfig) -> list[R
         held: 1, 0, or NaN where the outcome is not known.
         config: Thresholds of the models.
     """
-    evidence = Rival(
-        "evidence",
-        hours.hold_probability,
-        hours.evidence == 0,
-        np.minimum(hours.hold_probability, 0.95),
-        hours.evidence,
-    )
-    classic = Rival("classic", -hours.trendiness, hours.classic == 0, 1 - hours.trendiness, hours.classic)
     adx = hours.metrics[METRICS.index("adx")]
     expansion = hours.metrics[METRICS.index("expansion")]
     barrier = hours.barrier_probability
     geometry = walk_forward_logistic(_geometry(hours), held, hours.ts)
     calm = filtered_hmm(hours)
     return [
-        evidence,
-        classic,
+        *own_models(hours),
         Rival("adx", -adx, adx < ADX_CALM),
         Rival("bandwidth", -expansion, expansion < 1.0),
         Rival("hmm", calm, calm >= 0.5),

@@ -47,28 +47,35 @@ class GridValues:
     def by_band(
         self, probability: Floats, bands: Sequence[tuple[float, float]], fewest: int, weeks: Weeks
     ) -> list[dict[str, Any]]:
-        """Return the mean value by probability band; a band with fewer hours is pooled with its neighbour."""
+        """Return the mean value by probability band; one with fewer hours is pooled with its neighbour.
+
+        With too few hours in all there is one band without a value.
+        """
+        known = np.isfinite(self.real)
+        wide: list[tuple[float, float]] = []
+        low = bands[0][0]
+        for _, end in bands:
+            if np.count_nonzero(known & (probability >= low) & (probability < end)) >= fewest:
+                wide.append((low, end))
+                low = end
+        last = bands[-1][1]
+        if low != last:  # what is left at the top joins the band below it
+            wide = [*wide[:-1], (wide[-1][0], last)] if wide else [(bands[0][0], last)]
         rows: list[dict[str, Any]] = []
-        low: float | None = None
-        for number, (start, end) in enumerate(bands):
-            low = start if low is None else low
-            last = number == len(bands) - 1
-            inside = (probability >= low) & ((probability < end) | last)
-            figure = self._mean(self.real, inside, weeks)
-            if figure.n < fewest and not last:
-                continue  # joins the next band
+        for low, end in wide:
+            figure = self._mean(self.real, (probability >= low) & (probability < end), weeks)
+            enough = figure.n >= fewest
             rows.append(
                 {
                     "p_low": low,
                     "p_high": end,
                     "n": figure.n,
-                    "net_bps_24h": figure.value if figure.n >= fewest else None,
-                    "low": figure.low if figure.n >= fewest else None,
-                    "high": figure.high if figure.n >= fewest else None,
+                    "net_bps_24h": figure.value if enough else None,
+                    "low": figure.low if enough else None,
+                    "high": figure.high if enough else None,
                     "maker_bps": self.maker_bps,
                 }
             )
-            low = None
         return rows
 
     @staticmethod

@@ -16,6 +16,7 @@ from decisions.calibration.values import GridValues, grid_values
 from market.candles import aggregate
 from market.hours import HOUR_S, Hour, Timeframe
 from regime.config import RegimeConfig
+from regime.diagnostics import COLUMNS
 from regime.engine import RegimeEngine
 from regime.history import JudgedHours, judge_history
 from regime.scores import barrier_survival
@@ -56,6 +57,9 @@ def hand_made(closes, *, lower=90.0, upper=110.0, atr=4.0):
         valid=full(n, True),
         inside=inside,
         outside=~inside,
+        diagnostics=full((len(COLUMNS), n), 1.0),
+        evidence_present=np.zeros(n, dtype=np.int8),
+        classic_present=np.zeros(n, dtype=np.int8),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from market.hours import Hour, Timeframe
-from regime.anchors import anchor_ts
+from regime.anchors import anchor_ts, same_anchor_since
 from regime.config import HistoryConfig
 
 RULES = HistoryConfig()
@@ -61,3 +61,42 @@ def test_the_search_ends_at_the_span_of_the_timeframe():
     found = anchor_ts(Timeframe.H1, at, np.array([at.open_ts]), LONG_AGO, RULES)
     assert Hour.of_ts(found) == Hour.parse("2023-09-01T00")
     assert at.close_ts - found <= RULES.hours_days * 86_400
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "hour", "expected"),
+    [
+        (Timeframe.H1, "2024-05-27T23", "2023-09-01T00"),  # exactly 270 days before its close
+        (Timeframe.H1, "2024-05-28T00", "2023-10-01T00"),
+        (Timeframe.M15, "2024-05-20T07", "2024-02-01T00"),
+        (Timeframe.M5, "2024-05-20T07", "2024-04-30T00"),
+        (Timeframe.M1, "2024-05-20T23", "2024-04-30T00"),  # exactly 21 days before its close
+    ],
+)
+def test_every_timeframe_searches_to_its_own_span_and_no_further(
+    timeframe: Timeframe, hour: str, expected: str
+):
+    """Back by months, or for minutes by days; an anchor at the very end of the span is within it."""
+    at = Hour.parse(hour)
+    found = anchor_ts(timeframe, at, np.array([at.open_ts]), LONG_AGO, RULES)
+    assert Hour.of_ts(found) == Hour.parse(expected)
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "expected"),
+    [
+        (Timeframe.M1, "2024-05-20T00"),
+        (Timeframe.M5, "2024-05-20T00"),
+        (Timeframe.M15, "2024-05-01T00"),
+        (Timeframe.H1, "2024-05-01T00"),
+        (Timeframe.H4, "2024-05-01T00"),
+    ],
+)
+def test_an_anchor_serves_a_month_or_for_minutes_a_day(timeframe: Timeframe, expected: str):
+    """All its hours fold from one instant, the hour before it from an earlier one."""
+    since = same_anchor_since(timeframe, Hour.parse("2024-05-20T07"))
+    assert Hour.of_ts(since) == Hour.parse(expected)
+    assert same_anchor_since(timeframe, Hour.of_ts(since)) == since
+    at, before = (anchor(timeframe, str(Hour.of_ts(ts))) for ts in (since, since - 3600))
+    assert at == anchor(timeframe, "2024-05-20T07")
+    assert before != at

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from regime.analysis import ScoreModel, Verdict
 from regime.classifier import Signals, Standing, class_4h, distances, raw_class, stepped, vetoed
 from regime.config import RegimeConfig
-from regime.verdicts import fold_verdicts
+from regime.verdicts import VerdictFold, fold_verdicts
 
 OK, WEAK, TRANSITION, TREND = Verdict
 # The tables below were worked out by hand for these numbers.
@@ -28,6 +28,10 @@ def hour(p: float = 0.8, t: float = 0.2, t4: float = 0.2, **facts: float) -> Sig
 
 def out(t: float = 0.2, t4: float = 0.2) -> Signals:
     return hour(0.05, t, t4, price_inside=False, close_outside=True)
+
+
+def fold(hours: list[Signals], known: VerdictFold | None = None) -> VerdictFold:
+    return fold_verdicts(np.array([list(map(float, each)) for each in hours]).T, CONFIG, known)
 
 
 def way(model: ScoreModel, hours: list[Signals]) -> list[Verdict]:
@@ -90,6 +94,9 @@ def test_there_is_no_4h_class_without_t4():
         ([0.80] + [0.70] * 6, [OK] * 6 + [WEAK]),  # the sixth bar across
         ([0.80] + [0.70] * 5 + [0.76] + [0.70] * 5, [OK] * 12),  # the raw class equals: from 0 again
         ([0.80, 0.70, 0.70, 0.58, 0.58, 0.58, 0.58], [OK] * 6 + [TRANSITION]),
+        ([0.80, 0.5500004], [OK, TRANSITION]),  # .1999996 below is .20 to the millionth
+        ([0.80, 0.550004], [OK, OK]),  # .199996 is not
+        ([0.80, 0.55] + [0.62] * 6, [OK] + [TRANSITION] * 6 + [WEAK]),  # after a change from 0 again
         ([0.65, 0.94], [WEAK, WEAK]),
         ([0.65, 0.95], [WEAK, OK]),  # upward from RANGE_WEAK means .95
         ([0.65] + [0.80] * 6, [WEAK] * 6 + [OK]),  # or six bars
@@ -161,12 +168,22 @@ def test_a_close_outside_acts_at_once():
 
 def test_a_very_high_t_acts_at_once_in_classic():
     """Even where the distance would not do: T >= .75 is a trend now."""
-    wide = RegimeConfig.model_validate({"classic": {"leave_by": 0.5, "leave_after_bars": 100}})
+    never = {"leave_by": 0.5, "leave_after_bars": 100}
+    evidence = {f"trend_{name}": value for name, value in never.items()}
+    wide = RegimeConfig.model_validate({"classic": never, "evidence": evidence})
     calm = Standing(TRANSITION, 0)
     assert stepped("classic", calm, TREND, hour(t=0.74), wide).present is TRANSITION
     assert stepped("classic", calm, TREND, hour(t=0.75), wide).present is TREND
     assert stepped("evidence", calm, TREND, hour(0.5, 0.75, 0.5), wide).present is TREND
     assert stepped("evidence", Standing(WEAK, 0), TREND, hour(0.55, 0.75, 0.5), wide).present is WEAK
+
+
+@pytest.mark.parametrize(
+    ("model", "t", "expected"), [("classic", 0.63, TREND), ("evidence", 0.63, TRANSITION)]
+)
+def test_each_model_leaves_transition_by_its_own_distance(model: ScoreModel, t: float, expected: Verdict):
+    """.03 in classic, .15 in evidence, as shipped."""
+    assert stepped(model, Standing(TRANSITION, 0), TREND, hour(0.5, t), RegimeConfig()).present is expected
 
 
 @pytest.mark.parametrize(
@@ -207,7 +224,7 @@ def test_evidence_needs_a_valid_range_for_range_ok():
 def test_vetoes_come_after_hysteresis_and_do_not_feed_it():
     """A vetoed hour leaves the class that hysteresis holds as it is."""
     hours = [hour(0.8), hour(0.8, range_valid=False), hour(0.7)]
-    verdicts = fold_verdicts(np.array([list(map(float, h)) for h in hours]).T, CONFIG).tracks["evidence"]
+    verdicts = fold(hours).tracks["evidence"]
     assert [verdicts.verdict_at(row) for row in range(3)] == [OK, WEAK, OK]
     assert verdicts.flips(2) == 2
     assert verdicts.dwell(2) == 0
@@ -220,11 +237,19 @@ def test_distances_are_positive_on_the_calm_side():
     assert distances("classic", seen, CONFIG) == {"RANGE_OK": -0.2, "RANGE_WEAK": -0.05, "TREND": 0.1}
 
 
+def test_distances_are_recorded_to_the_millionth_without_a_negative_zero():
+    """Whatever digits the configured boundary has."""
+    odd = RegimeConfig.model_validate({"evidence": {"range_ok": 0.7500004}})
+    assert distances("evidence", hour(0.700001), odd)["RANGE_OK"] == -0.049999
+    assert distances("evidence", hour(0.7), odd)["RANGE_OK"] == -0.05
+    assert math.copysign(1, distances("classic", hour(t=0.1 + 0.2), CONFIG)["RANGE_OK"]) == 1
+
+
 def test_hours_without_a_judgement_leave_the_standing_alone():
     """A gap in the metrics neither flips the verdict nor counts as a bar across."""
     unknown = hour(math.nan, math.nan)
     hours = [hour(0.8), *[hour(0.7)] * 5, unknown, unknown, hour(0.7), hour(0.7)]
-    track = fold_verdicts(np.array([list(map(float, h)) for h in hours]).T, CONFIG).tracks["evidence"]
+    track = fold(hours).tracks["evidence"]
     assert [track.verdict_at(row) for row in range(10)] == [OK] * 6 + [None, None, WEAK, WEAK]
     assert (track.flips(9), track.dwell(9)) == (1, 1)
 
@@ -232,9 +257,67 @@ def test_hours_without_a_judgement_leave_the_standing_alone():
 def test_flips_and_dwell_look_back_a_week():
     """Changes older than 168 hours are no longer counted, and a dwell is at most 168."""
     ps = [0.9, 0.3] + [0.9] * 200
-    track = fold_verdicts(np.array([list(map(float, hour(p))) for p in ps]).T, CONFIG).tracks["evidence"]
+    track = fold([hour(p) for p in ps]).tracks["evidence"]
     assert [track.flips(row) for row in (0, 1, 2, 168, 169, 170)] == [0, 1, 2, 2, 1, 0]
     assert [track.dwell(row) for row in (0, 1, 2, 3, 170, 201)] == [0, 0, 0, 1, 168, 168]
+
+
+@pytest.mark.parametrize("unknown", [hour(0.8, math.nan), hour(math.nan, 0.2), hour(math.nan, math.nan)])
+def test_an_hour_is_judged_only_with_both_p_and_t(unknown: Signals):
+    """Else both models say -1 and hold what they held; 0 is a number like any other."""
+    for track in fold([unknown, hour(0.0, 0.0), unknown]).tracks.values():
+        assert [rank == -1 for rank in track.verdict.tolist()] == [True, False, True]
+        assert [rank == -1 for rank in track.present.tolist()] == [True, False, False]
+        assert track.across.tolist() == [0, 0, 0]
+    assert fold([hour(0.0, 0.2), hour(0.2, 0.0)]).tracks["classic"].verdict_at(1) is OK
+
+
+def test_bars_across_are_recorded():
+    """Each hour says how long the raw class has differed, so that a fold can be taken up anywhere."""
+    track = fold([hour(p) for p in (0.8, 0.7, 0.7, 0.8, 0.7)]).tracks["evidence"]
+    assert track.across.tolist() == [0, 1, 2, 0, 1]
+
+
+def test_a_verdict_that_never_changed_has_stood_since_the_first():
+    """Hours without a verdict before it do not count."""
+    track = fold([hour(math.nan), *[hour(0.8)] * 5]).tracks["evidence"]
+    assert [track.dwell(row) for row in (1, 2, 5)] == [0, 1, 4]
+
+
+def test_facts_reach_the_vetoes_through_their_rows():
+    """Valid, inside and outside are 1 or 0 in the columns, NaN where unknown, which counts as no."""
+    cases = {
+        OK: hour(),
+        WEAK: hour(price_inside=math.nan),
+        TRANSITION: hour(close_outside=True),
+    }
+    for expected, signals in cases.items():
+        assert fold([signals]).tracks["classic"].verdict_at(0) is expected
+    assert fold([hour(price_inside=False)]).tracks["classic"].verdict_at(0) is WEAK
+    assert fold([hour(close_outside=math.nan)]).tracks["classic"].verdict_at(0) is OK
+    assert fold([hour(range_valid=math.nan)]).tracks["evidence"].verdict_at(0) is WEAK
+
+
+def test_a_fold_is_taken_up_at_the_first_hour_that_differs():
+    """The same signals give the same fold back; another past is judged anew, from where it is another."""
+    hours = [hour(t=t) for t in (0.1, 0.5, 0.2, 0.5, 0.2, 0.5, 0.2, 0.5, 0.2)]
+    fresh = fold(hours)
+    assert fold(hours, fresh) is fresh
+    pasts = {
+        "another first hour": [hour(t=0.9), *hours[1:]],
+        "another everything": [Signals(*(float(number) + 0.05 for number in each)) for each in hours],
+        "seven hours of nine": hours[:7],
+    }
+    for past in pasts.values():
+        again = fold(hours, fold(past))
+        assert again.tracks["classic"].verdict.tolist() == fresh.tracks["classic"].verdict.tolist()
+        assert again.tracks["classic"].across.tolist() == fresh.tracks["classic"].across.tolist()
+
+
+def test_a_fold_taken_up_after_its_first_judged_hour_waits_like_any_other():
+    """The standing of the last hour kept counts, not that of the one before."""
+    hours = [hour(math.nan), hour(0.8), hour(0.7)]
+    assert fold(hours, fold(hours[:2])).tracks["evidence"].present_at(2) is OK
 
 
 @given(st.lists(st.tuples(*[st.floats(0, 1)] * 3, *[st.booleans()] * 3), min_size=1, max_size=60), st.data())

@@ -12,6 +12,7 @@ from market.window import WindowQuality
 from regime.analysis import Confidence, PriceRange, RegimeAnalysis, Verdict
 from regime.confidence import (
     classic_confidence,
+    data_quality_factor,
     evidence_confidence,
     margin,
     maturity_factor,
@@ -48,6 +49,13 @@ def test_missing_metrics_and_bad_data_lower_it():
     assert evidence(OK, 0.8, available=16).value == 0.64
     assert evidence(OK, 0.8, quality=WindowQuality(missing_24h=14)).value == 0.8
     assert evidence(OK, 0.8, quality=WindowQuality(missing_24h=10, repaired_24h=5)).value == 0.72
+
+
+def test_data_costs_only_above_its_threshold():
+    """Of the 1,440 minutes of a day: a sixteenth is 90."""
+    rules = RULES.model_copy(update={"quality_threshold": 1 / 16})
+    for minutes, factor in ((89, 1), (90, 1), (91, 0.9)):
+        assert data_quality_factor(WindowQuality(missing_24h=minutes), rules) == factor
 
 
 def test_time_and_maturity_are_recorded_but_count_only_where_configured():
@@ -87,11 +95,13 @@ def test_the_single_factors():
     """Time, maturity and position at their corners and between."""
     assert [time_factor(h, RULES) for h in (0, 18, 36, 100)] == [0.75, 0.875, 1, 1]
     assert maturity_factor(RANGE, RULES) == 1
+    assert maturity_factor(replace(RANGE, age_h=48, touches_lower=1, touches_upper=1), RULES) == 1
     assert maturity_factor(replace(RANGE, touches_lower=0), RULES) == 0.9
     assert maturity_factor(replace(RANGE, age_h=47), RULES) == 0.9
     assert maturity_factor(replace(RANGE, age_h=47, touches_upper=0), RULES) == 0.8
-    found = [position_factor(price, RANGE, RULES) for price in (105, 102.5, 101.25, 110, 110.01, 99)]
-    assert found == [1, 1, 0.9, 0.8, 0.6, 0.6]
+    found = [position_factor(price, RANGE, RULES) for price in (105, 102.5, 101.25, 110, 100, 110.01, 99)]
+    assert found == [1, 1, 0.9, 0.8, 0.8, 0.6, 0.6]
+    assert position_factor(100.25, replace(RANGE, upper=100.5), RULES) == 1
     assert position_factor(100, replace(RANGE, upper=100.0), RULES) == 0.6
 
 
@@ -106,6 +116,26 @@ def test_classic_confidence_by_hand():
     assert found.factors["timeframe"] == 0.5
     alone = classic_confidence(0.15, OK, None, scores, 20, GOOD, 18, 101.25, RANGE, CONFIG)
     assert alone.factors["timeframe"] == 0
+    nearer = classic_confidence(0.225, OK, WEAK, scores, 20, GOOD, 36, 105, RANGE, CONFIG)
+    assert nearer.value == pytest.approx(0.40 + 0.55 * (0.40 * 0.5 + 0.35 * 0.8 + 0.25 * 0.5), abs=1e-6)
+
+
+@pytest.mark.parametrize(("t", "agreeing"), [(0.15, 0.8), (0.449999, 0.8), (0.45, 0.2), (0.9, 0.2)])
+def test_agreement_is_the_weight_on_t_s_side_of_the_middle(t: float, agreeing: float):
+    """.45 itself is on the trending side, for T and for a score."""
+    scores = dict(zip(METRICS, (0.1, 0.45, 0.2, 0.1, 0.0, 0.449999), strict=True))  # 4 of 20 trending
+    found = classic_confidence(t, OK, OK, scores, 20, GOOD, 0, 105, RANGE, CONFIG)
+    assert found.factors["agreement"] == agreeing
+
+
+def test_the_4h_class_agrees_wholly_half_or_not_at_all():
+    """The same class 1, a neighbour .5, anything further 0."""
+    for verdict in Verdict:
+        for other in Verdict:
+            found = classic_confidence(
+                0.15, verdict, other, dict.fromkeys(METRICS, 0.1), 20, GOOD, 0, 105, RANGE, CONFIG
+            )
+            assert found.factors["timeframe"] == (1, 0.5, 0, 0)[abs(verdict.rank - other.rank)]
 
 
 @given(
@@ -160,3 +190,10 @@ def test_no_setup_without_a_valid_range_around_the_price(analysis: RegimeAnalysi
     assert setup_band(replace(sure, range=replace(RANGE, valid=False)), RULES) is None
     assert setup_band(replace(sure, price=110.5), RULES) is None
     assert setup_band(sure, RULES) == "normal"
+
+
+def test_the_bounds_belong_to_the_range(analysis: RegimeAnalysis):
+    """A price on a bound is inside, one step beyond it is not."""
+    sure = replace(analysis, confidence=Confidence(0.95, {}))
+    told = {price: setup_band(replace(sure, price=price), RULES) for price in (99.99, 100.0, 110.0, 110.01)}
+    assert told == {99.99: None, 100.0: "normal", 110.0: "normal", 110.01: None}

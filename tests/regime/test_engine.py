@@ -20,6 +20,7 @@ from regime.config import METRICS, RegimeConfig
 from regime.engine import RegimeEngine
 from regime.folds import HourFold
 from regime.readings import trend_label
+from regime.scores import barrier_survival, hold_probability
 from tests.regime.windows import START, bars_of_prices, walk, walk_bars, window_of
 
 CONFIG = RegimeConfig()
@@ -65,6 +66,31 @@ def test_a_fold_has_the_same_bits_however_it_was_extended(cuts: list[int], seed:
     assert columns_of(whole.rows(cuts[0] if cuts else 350)) == columns_of(
         HourFold.start(100).extended(bars.rows(0, cuts[0] if cuts else 350), CONFIG)
     )
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.5])
+def test_an_hour_is_inside_or_outside_by_its_own_range_and_has_the_probability_of_its_place(margin: float):
+    """A close on a bound is inside, one on an outer line not outside; outside p0 is 0, without a range NaN."""
+    config = CONFIG.model_copy(update={"range": CONFIG.range.model_copy(update={"outside_margin": margin})})
+    fold = HourFold.start(1).extended(walk_bars(900, 4, price=300.0, price_scale=1), config)
+    seen = set()
+    for row, close in enumerate(fold.bars.close.tolist()):
+        p0, p = float(fold.barrier_probability[row]), float(fold.hold_probability[row])
+        if not fold.ranges.lookback[row]:
+            assert np.isnan([p0, p]).all()
+            assert (fold.inside[row], fold.outside[row]) == (0, 0)
+            continue
+        lower, upper = float(fold.ranges.lower[row]), float(fold.ranges.upper[row])
+        reach = margin * float(fold.metrics.prices.atr[row])
+        below, above = max(lower - reach, 1.0), upper + reach
+        inside, outside = lower <= close <= upper, close < below or close > above
+        assert (fold.inside[row], fold.outside[row]) == (inside, outside)
+        expected = barrier_survival(close, below, above, float(fold.sigma[row]), config.evidence)
+        assert p0 == (0 if outside else expected)
+        outer = config.evidence.outside_probability
+        assert p == (outer if outside else hold_probability(expected, config.evidence))
+        seen.add("outside" if outside else "lower" if close == lower else "upper" if close == upper else "")
+    assert seen == {"outside", "lower", "upper", ""}
 
 
 @pytest.mark.parametrize("config", [CONFIG, CLASSIC], ids=["evidence", "classic"])

@@ -19,7 +19,7 @@ from statsmodels.tsa.stattools import acf, adfuller
 
 from market.errors import MetricUndefined
 from market.hours import Hour
-from regime.columns import log_ratios, means, medians, sums, windows_ending
+from regime.columns import deviations_from_mean, log_ratios, means, medians, sums, windows_ending
 from regime.config import RegimeConfig
 from regime.diagnostics import atr_ratio, variance_ratio, z_score
 from regime.metrics.adx import adx, directional_averages, directional_indicators
@@ -28,7 +28,7 @@ from regime.metrics.autocorrelation import autocorrelation, autocorrelations
 from regime.metrics.bandwidth import bandwidth, bandwidths, expansion, expansions
 from regime.metrics.efficiency_ratio import efficiency_ratio, efficiency_ratios
 from regime.metrics.half_life import dickey_fuller_t, half_life, half_lives
-from regime.metrics.slope import slope, slopes
+from regime.metrics.slope import line_slopes, slope, slopes
 from regime.volatility import day_ahead_sigmas, hours_of_week, range_averages
 from tests.regime.windows import walk, walk_bars
 
@@ -67,6 +67,25 @@ def test_adx_starts_at_bar_28_with_the_mean_of_14_dx():
 
     assert np.isnan(column[:27]).all()
     assert column[27] == pytest.approx(np.mean(dx), rel=1e-12)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 13, 14, 15, 16, 26, 27, 28, 29, 300, 599, 600])
+def test_averages_go_on_from_any_bar_with_the_same_bits(cut: int):
+    """Before their start, at it and after it; nothing is lost where a fold was cut."""
+    whole = directional_averages(HIGH, LOW, 14)
+    later = directional_averages(HIGH, LOW, 14, whole.rows(cut))
+    assert average_true_ranges(HIGH, LOW, CLOSE, 14, ATR[:cut]).tobytes() == ATR.tobytes()
+    for name in ("plus", "minus", "adx"):
+        assert getattr(later, name).tobytes() == getattr(whole, name).tobytes()
+
+
+def test_a_bar_that_reaches_as_far_up_as_down_has_no_direction():
+    """Wilder counts the larger movement only; of two equal ones, neither."""
+    reach = np.arange(1.0, 41.0)
+    averages = directional_averages(100 + reach, 100 - reach, 14)
+    assert (averages.plus[14:] == 0).all()
+    assert (averages.minus[14:] == 0).all()
+    assert np.isnan(averages.adx).all()
 
 
 def test_adx_is_100_on_a_straight_climb():
@@ -128,6 +147,38 @@ def test_slope_is_the_regression_line_over_atr():
     )
 
 
+@pytest.mark.parametrize("bars", [2, 3, 5, 7, 21, 24, 31, 64])
+def test_a_metric_of_any_length_is_what_its_definition_says(bars: int):
+    """Sums by pairs of pairs put together one, two or more powers of two."""
+    windows = windows_ending(CLOSE, bars, 0)[:200]
+    lines = [linregress(np.arange(bars), window).slope for window in windows]
+    ones = np.ones(CLOSE.shape)
+    assert slopes(CLOSE, ones, bars)[bars - 1 : bars + 199] == pytest.approx(lines, rel=1e-8, abs=1e-9)
+    assert line_slopes(windows) == pytest.approx(lines, rel=1e-8, abs=1e-9)
+    bands = 4 * windows.std(axis=1) / windows.mean(axis=1)
+    assert bandwidths(CLOSE, bars, 2.0)[bars - 1 : bars + 199] == pytest.approx(bands, rel=1e-7)
+    walked = np.abs(np.diff(windows_ending(LOGS, bars + 1, 0), axis=1)).sum(axis=1)
+    net = np.abs(LOGS[bars:] - LOGS[:-bars])
+    assert efficiency_ratios(LOGS, bars)[bars:] == pytest.approx(net / walked, rel=1e-9)
+
+
+def test_half_life_of_a_price_that_moved_once_is_that_of_its_regression():
+    """One move is enough; a window whose only move is its newest has nothing to be pulled back to."""
+    logs = np.where(np.arange(169) < 100, 0.0, 0.01)
+    fit = OLS(np.diff(logs), add_constant(logs[:-1])).fit()
+    assert half_life(logs) == pytest.approx(math.log(2) / -math.log(1 + fit.params[1]), rel=1e-9)
+    with pytest.raises(MetricUndefined, match="price never moved"):
+        half_life(np.where(np.arange(169) < 168, 0.0, 0.01))
+
+
+def test_a_market_that_moves_by_millionths_is_measured_like_any_other():
+    """What counts as rounding is a share of the movement, not a size."""
+    calm = LOGS * 1e-5
+    assert autocorrelation(calm) == pytest.approx(autocorrelation(LOGS), rel=1e-6)
+    assert half_life(calm) == pytest.approx(half_life(LOGS), rel=1e-6)
+    assert dickey_fuller_t(calm) == pytest.approx(dickey_fuller_t(LOGS), rel=1e-6)
+
+
 def test_efficiency_ratio_in_closed_form():
     """1 for a straight way, 0 for a round trip, and net over walked between them."""
     straight = np.arange(25) * 0.01
@@ -170,6 +221,13 @@ def test_sigma_is_the_geometric_mean_of_two_averages_of_ranges_with_the_coming_h
     coming = math.sqrt(sum(factors[(week[row] + 1 + i) % 168] ** 2 for i in range(24)) / 24)
     expected = math.sqrt(means[0] * means[1]) * coming
     averages = range_averages(high, low, ts, config)
+    for column, length, mean in zip(
+        (averages.fast, averages.slow),
+        (config.sigma_fast_half_life, config.sigma_slow_half_life),
+        means,
+        strict=True,
+    ):
+        assert column[row] == pytest.approx(mean * (1 - 0.5 ** ((row + 1) / length)), rel=1e-12)
     assert day_ahead_sigmas(averages, ts, config)[row] == pytest.approx(expected, rel=1e-12)
     later = range_averages(high, low, ts, config, averages.rows(200))
     assert np.array_equal(later.slow, averages.slow)
@@ -198,6 +256,7 @@ UNDEFINED: dict[str, tuple[Callable[[], float], str]] = {
     "short atr": (lambda: average_true_range(HIGH[:14], LOW[:14], CLOSE[:14]), "needs 15 bars, has 14"),
     "short adx": (lambda: adx(HIGH[:27], LOW[:27], CLOSE[:27]), "needs 28 bars, has 27"),
     "flat adx": (lambda: adx(FLAT, FLAT, FLAT), "price never moved"),
+    "short di": (lambda: directional_indicators(HIGH[:14], LOW[:14], CLOSE[:14]), "needs 15 bars, has 14"),
     "flat di": (lambda: directional_indicators(FLAT, FLAT, FLAT), "price never moved"),
     "short er": (lambda: efficiency_ratio(LOGS[:24]), "needs 25 closes, has 24"),
     "flat er": (lambda: efficiency_ratio(np.zeros(30)), "price never moved in 24 bars"),
@@ -208,6 +267,7 @@ UNDEFINED: dict[str, tuple[Callable[[], float], str]] = {
     ),
     "short half-life": (lambda: half_life(LOGS[:168]), "needs 169 closes, has 168"),
     "flat half-life": (lambda: half_life(np.full(200, 0.1)), "price never moved in 168 bars"),
+    "short t": (lambda: dickey_fuller_t(LOGS[:168]), "needs 169 closes, has 168"),
     "flat t": (lambda: dickey_fuller_t(np.full(200, 0.1)), "price never moved, or moved along one line"),
     "short slope": (lambda: slope(CLOSE[:23], ATR[:23]), "needs 24 closes, has 23"),
     "flat slope": (lambda: slope(FLAT, np.zeros(400)), "ATR is 0 or not known"),
@@ -270,3 +330,6 @@ def test_rolling_sums_do_not_depend_on_how_many_rows_are_computed_together(lengt
     assert sums(together)[0] == reduce(add, values[:length].tolist())  # strictly oldest first
     np.testing.assert_allclose(sums(together), together.sum(axis=1), rtol=1e-12)
     np.testing.assert_allclose(medians(together), np.median(together, axis=1), rtol=1e-12)
+    mean = together.mean(axis=1)
+    np.testing.assert_allclose(means(together), mean, rtol=1e-12)
+    np.testing.assert_allclose(deviations_from_mean(together), together - mean[:, None], atol=1e-8)

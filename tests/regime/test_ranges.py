@@ -11,7 +11,7 @@ from market.candles import Floats
 from regime.config import RangeConfig
 from regime.metrics.atr import average_true_ranges
 from regime.precision import significant, significant_column
-from regime.ranges import find_ranges, outside_lines, range_at
+from regime.ranges import RangeColumns, find_ranges, outside_lines, range_at
 from tests.regime.windows import walk_bars
 
 RULES = RangeConfig()
@@ -74,8 +74,15 @@ def test_every_row_is_what_the_specification_says(seed: int):
     high, low, close = prices(420, seed, sigma=0.008, pull=0.02 * (seed - 1))
     atr = atr_of(high, low, close)
     found = find_ranges(high, low, close, atr, SCALE, RULES)
-    seen = set()
-    for row in range(167, 420, 7):
+    assert len(agreed(high, low, close, found, range(167, 420, 7))) > 1
+
+
+def agreed(
+    high: Floats, low: Floats, close: Floats, found: RangeColumns, rows: range
+) -> set[tuple[int, bool]]:
+    """Hold the rows against the slow reading; return the look-backs seen, and whether they were valid."""
+    atr, seen = atr_of(high, low, close), set()
+    for row in rows:
         tried = {n: slow_range(high, low, close, float(atr[row]), row, n) for n in RULES.lookbacks}
         lookback = next((n for n in RULES.lookbacks if tried[n][-1]), 120)
         lower, upper, width, inside, down, up, valid = tried[lookback]
@@ -86,7 +93,17 @@ def test_every_row_is_what_the_specification_says(seed: int):
         assert (found.touches_lower[row], found.touches_upper[row]) == (down, up)
         assert found.valid[row] == valid
         seen.add((lookback, valid))
-    assert len(seen) > 1
+    return seen
+
+
+@pytest.mark.parametrize("period", [24, 50, 70, 100, 150, 400])
+def test_few_pivots_or_none_make_a_bound_as_the_specification_says(period: int):
+    """With three, two or one turn in the look-back the pivot lies between the others; without, they decide."""
+    at = np.arange(420)
+    close = np.round(105 + (2 + at / 100) * np.sin(2 * np.pi * at / period) + at * (period == 400), 2)
+    high, low = close + 0.5, close - 0.5
+    found = find_ranges(high, low, close, atr_of(high, low, close), SCALE, RULES)
+    assert agreed(high, low, close, found, range(167, 420, 11))
 
 
 def test_there_is_no_range_before_the_longest_lookback_fits():
@@ -124,6 +141,17 @@ def test_the_age_counts_back_to_the_last_close_outside():
         strayed = close.copy()
         strayed[170] = columns.upper[199] + beyond
         assert range_at(columns, 199, strayed, float(atr[-1]), SCALE, RULES).age_h == age
+
+
+def test_the_age_ends_at_the_last_of_several_strays():
+    """An earlier close outside does not matter any more, on either side."""
+    high, low, close = wave(200)
+    atr = atr_of(high, low, close)
+    columns = find_ranges(high, low, close, atr, SCALE, RULES)
+    close[[60, 150]], close[[90, 180]] = 1000.0, 1.0
+    assert range_at(columns, 199, close, float(atr[-1]), SCALE, RULES).age_h == 19
+    close[180] = 105.0
+    assert range_at(columns, 199, close, float(atr[-1]), SCALE, RULES).age_h == 49
 
 
 def test_outside_begins_half_an_atr_beyond_the_bounds_and_never_below_one_price_step():

@@ -57,6 +57,12 @@ def test_t_is_the_weighted_mean_in_twentieths():
     assert trendiness(scores, CONFIG.metrics) == (4 + 2 + 0.5 + 1 + 0.3 + 0) / 20
 
 
+def test_t_reaches_both_ends():
+    """All calm is 0, all trending is 1, to the millionth."""
+    assert trendiness(dict.fromkeys(METRICS, 1.0), CONFIG.metrics) == 1.0
+    assert trendiness(dict.fromkeys(METRICS, 0.0), CONFIG.metrics) == 0.0
+
+
 def test_missing_metrics_leave_their_weight_to_the_others():
     """Four of six suffice; with three there is no T."""
     values = {"adx": 25.0, "efficiency_ratio": 0.25, "autocorrelation": 0.0, "half_life": math.nan}
@@ -102,6 +108,12 @@ def test_p0_is_a_probability_symmetric_and_without_scale(at: float, width: float
     mirrored = barrier_survival(1.0, math.exp(-above), math.exp(below), sigma, CONFIG.evidence)
     assert 0 <= found <= 1
     assert found == pytest.approx(mirrored, abs=2e-6)
+
+
+@pytest.mark.parametrize(("lower", "upper", "sigma"), [(100, 100, 0.0), (105, 95, 0.001)])
+def test_a_range_without_width_holds_nothing(lower: float, upper: float, sigma: float):
+    """One price, or bounds the wrong way round: p0 is 0, not an error."""
+    assert barrier_survival(100, lower, upper, sigma, CONFIG.evidence) == 0.0
 
 
 def test_p0_falls_as_volatility_rises():
