@@ -21,7 +21,7 @@ Bars that are not known are left out of a series; the price then simply goes on 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -196,30 +196,28 @@ def ledger_run(
 
     Args and errors as in `simulate`.
     """
-    book = _Ledger(plan)
+    book = Ledger(plan)
     fills: list[Fill] = []
     values: list[int] = []
     held_bars = 0
-    rows = zip(bars.open.tolist(), bars.high.tolist(), bars.low.tolist(), bars.close.tolist(), strict=True)
-    for bar, (open_, high, low, close) in enumerate(rows):
-        if book.stop_reason is None and (low <= book.next_buy or high >= book.next_sale):
-            down, up = copy(book), copy(book)
-            down.walk(bar, (open_, low, high, close))
-            up.walk(bar, (open_, high, low, close))
-            book = down if down.worth(close) <= up.worth(close) else up
-            if path is BarPath.OPTIMISTIC and down.worth(close) != up.worth(close):
-                book = up if book is down else down
-            fills += book.fills
+    for bar, row in enumerate(rows_of(bars)):
+        book = book.after(bar, row, path)
+        fills += book.fills
         held_bars += book.base > 0
-        values.append(book.worth(close))
+        values.append(book.worth(row[3]))
     outcome = book.outcome(bars, held_bars, _as_column(values) if keep_values else None)
     return outcome, tuple(fills)
 
 
-class _Ledger:
+def rows_of(bars: Bars) -> Iterable[tuple[int, int, int, int]]:
+    """Return (open, high, low, close) of each bar as Python integers."""
+    return zip(bars.open.tolist(), bars.high.tolist(), bars.low.tolist(), bars.close.tolist(), strict=True)
+
+
+class Ledger:
     """Coin, cash and resting orders of one grid, one cell at a time; copies share nothing that changes.
 
-    `fills` are those of the bar walked last.
+    `fills` are those of the bar passed last.
     """
 
     def __init__(self, plan: GridPlan) -> None:
@@ -235,6 +233,31 @@ class _Ledger:
         self.stopped_at: int | None = None
         self.exit_seen = 0
         self._rest()
+
+    @property
+    def rung(self) -> int:
+        """The level without an order: cells below it wait with cash, the others with coin."""
+        return self.has_coin.count(False)
+
+    def stand_at(self, rung: int) -> None:
+        """Put the resting orders where a run left them; amounts are the caller's to set."""
+        self.has_coin = tuple(cell >= rung for cell in range(len(self.has_coin)))
+        self._rest()
+
+    def after(self, bar: int, row: tuple[int, int, int, int], path: BarPath) -> Ledger:
+        """Return the ledger after one bar (open, high, low, close), by the way through it to believe."""
+        open_, high, low, close = row
+        if self.stop_reason is not None or (low > self.next_buy and high < self.next_sale):
+            self.fills = ()
+            return self
+        down, up = copy(self), copy(self)
+        down.walk(bar, (open_, low, high, close))
+        up.walk(bar, (open_, high, low, close))
+        if down.worth(close) == up.worth(close) or (down.worth(close) < up.worth(close)) == (
+            path is BarPath.PESSIMISTIC
+        ):
+            return down
+        return up
 
     def worth(self, price: int) -> int:
         return self.quote + self.base * price
@@ -274,7 +297,7 @@ class _Ledger:
             stopped_at=self.stopped_at,
             held_value=_held_value(self.plan, bars),
             values=values,
-            **_inventory(self.plan, self.has_coin.count(False), self.exit_seen, _last_price(self.plan, bars)),
+            **_inventory(self.plan, self.rung, self.exit_seen, _last_price(self.plan, bars)),
         )
 
     def _trade(self, bar: int, side: Side, cell: int) -> None:

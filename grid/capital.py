@@ -1,0 +1,124 @@
+"""How much may be put into a grid: what is there, what is bound already, and the reserve that stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_DOWN, Decimal
+from enum import StrEnum
+
+from pydantic import Field
+
+from regime.config import Section
+
+
+class CapitalMode(StrEnum):
+    """One grid at a time, or several that share."""
+
+    SINGLE_GRID = "single_grid"
+    MULTI_GRID = "multi_grid"
+
+
+class CapitalConfig(Section):
+    """The `capital:` section; amounts in the quote coin."""
+
+    mode: CapitalMode = Field(
+        CapitalMode.SINGLE_GRID, description="single_grid refuses a second concurrent grid."
+    )
+    total_quote: float = Field(
+        1000.0,
+        ge=0,
+        le=1e12,
+        description="Capital, quote; balances replace it where keys give them.",
+    )
+    reserve_share: float = Field(0.20, ge=0, le=1, description="Share of the total that is never deployed.")
+    reserve_floor_quote: float = Field(0.0, ge=0, le=1e12, description="The reserve is at least this, quote.")
+    most_grids: int = Field(3, ge=1, le=100, description="multi_grid: grids that may run at the same time.")
+    quote_places: int = Field(2, ge=0, le=8, description="Amounts are rounded down to so many decimals.")
+
+    @property
+    def quote_step(self) -> Decimal:
+        """The smallest amount that is told apart."""
+        return Decimal(1).scaleb(-self.quote_places)
+
+
+@dataclass(frozen=True, slots=True)
+class Capital:
+    """What may be used, exactly, in the quote coin.
+
+    Attributes:
+        total: All there is, bound or not.
+        in_orders: Bound by running grids and open orders.
+        unlocked: Total less in orders; negative where more is bound than configured.
+        reserve: Stays untouched; rounded up.
+        deployable: Unlocked less reserve, at least 0.
+    """
+
+    total: Decimal
+    in_orders: Decimal
+    unlocked: Decimal
+    reserve: Decimal
+    deployable: Decimal
+
+
+def deployable(config: CapitalConfig, in_orders: Decimal, balance: Decimal | None = None) -> Capital:
+    """Return what may be deployed.
+
+    Args:
+        config: Total and reserve.
+        in_orders: Quote value bound by running grids and open orders, at least 0.
+        balance: Total by the exchange's balances, where keys give them.
+    """
+    total = _exact(config.total_quote) if balance is None else balance
+    unlocked = total - in_orders
+    share, floor = _exact(config.reserve_share) * total, _exact(config.reserve_floor_quote)
+    reserve = max(share, floor).quantize(config.quote_step, ROUND_CEILING)
+    return Capital(total, in_orders, unlocked, reserve, max(Decimal(0), unlocked - reserve))
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """What one more grid would get.
+
+    Attributes:
+        amount: Quote, rounded down; 0 where refused.
+        refused: Why there is none, None where there is.
+        running: Grids that run already.
+        capital: What it follows from.
+    """
+
+    amount: Decimal
+    refused: str | None
+    running: tuple[str, ...]
+    capital: Capital
+
+
+def allocation(
+    config: CapitalConfig, bound: Mapping[str, Decimal], balance: Decimal | None = None
+) -> Allocation:
+    """Return what one more grid may use beside those that run.
+
+    In SINGLE_GRID mode that is all that is deployable, but nothing beside a running grid. In MULTI_GRID mode
+    it is an equal share of what the reserve leaves, as far as it is not bound.
+
+    Args:
+        config: Mode, total, reserve.
+        bound: What each running grid binds, quote, by grid id.
+        balance: As in `deployable`.
+    """
+    running = tuple(sorted(bound))
+    capital = deployable(config, sum(bound.values(), Decimal(0)), balance)
+    most = 1 if config.mode is CapitalMode.SINGLE_GRID else config.most_grids
+    if len(running) >= most:
+        names = ", ".join(running)
+        return Allocation(Decimal(0), f"{names} already run, at most {most} may", running, capital)
+    share = max(Decimal(0), capital.total - capital.reserve) / most
+    amount = min(capital.deployable, share).quantize(config.quote_step, ROUND_DOWN)
+    if amount <= 0:
+        return Allocation(Decimal(0), "the reserve leaves nothing to deploy", running, capital)
+    return Allocation(amount, None, running, capital)
+
+
+def _exact(value: float) -> Decimal:
+    """Return the decimal as the operator wrote it."""
+    return Decimal(repr(value))
