@@ -1,6 +1,6 @@
 """One hour of 1, 10 and 100 markets: from the exchange to the operator.
 
-A cycle is the daemon's own: fetch over loopback HTTP (the hour, its ticker, and the hour before once more),
+A cycle is the daemon's own: fetch over loopback HTTP (the hour, its ticker), look again at the hour before,
 build and check the snapshot, write it (intent, synced file, rename), read it back as a replay will, evaluate,
 record as YAML, commit with fast-import, put the notice into the outbox. The exchange answers from the same
 process and the same loop, so its work is in our figures. The first hour of a market, which fetches coarse

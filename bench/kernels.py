@@ -37,9 +37,8 @@ from talipp.ohlcv import OHLCV
 
 from bench.figures import Against, Figure, Goal, at_most, seconds_of, times_better
 from market.candles import Floats
-from regime.config import RegimeConfig
+from regime.config import METRICS, RegimeConfig
 from regime.kernels import (
-    METRICS,
     Candles,
     Stream,
     classes_of,
@@ -162,7 +161,7 @@ def _classification(sizes: Sizes) -> list[Figure]:
         last = list(range(max(rows - (40 if sizes is FULL else 2), 0), rows))
         naive = 1e9 * _busy(partial(_naive_windows, candles, last), 1) / len(last)
         against = Against("each window anew, TA-Lib and numpy", naive)
-        goals = (at_most(50, cost * rows / 1e3, "us a call"),) if rows == 120 else ()
+        goals: tuple[Goal, ...] = (at_most(50, cost * rows / 1e3, "us a call"),) if rows == 120 else ()
         if rows == 10_000:
             goals = (times_better(10_000, cost, against), at_most(0.2, cost * rows / 1e6, "ms a call"))
         found.append(Figure(f"T and class, {rows:,} candles", cost, "ns/candle", against, goals))
@@ -193,11 +192,12 @@ def _stream() -> list[Figure]:
 def _pushing(rows: list[tuple[float, ...]]) -> float:
     stream = Stream(CONFIG.metrics)
     stream.push(*rows[0])
-    return 1e6 * _busy(lambda: [stream.push(*row) for row in rows[1:]], 1) / (len(rows) - 1)
+    busy_s: float = _busy(lambda: [stream.push(*row) for row in rows[1:]], 1)
+    return 1e6 * busy_s / (len(rows) - 1)
 
 
 def _talipp_push(candles: Candles) -> float:
-    return 1e6 * _busy(partial(by_talipp, candles), 1) / candles.close.shape[0]
+    return 1e6 * _busy(partial(by_talipp, candles), 1) / len(candles.close)
 
 
 def _precision(sizes: Sizes) -> list[Figure]:

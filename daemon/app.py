@@ -16,7 +16,7 @@ from daemon.metrics import Metrics
 from daemon.progress import Progress
 from daemon.settings import MarketSettings, Settings
 from daemon.told import ToldMemory
-from decisions.evaluate import Policy
+from decisions.inputs import Policy
 from exchanges.breaker import BreakerState
 from exchanges.opening import open_exchange
 from market.hours import Timeframe
@@ -24,6 +24,7 @@ from market.ports import Clock, Exchange
 from notifications.log_channel import LogChannel
 from notifications.outbox import Outbox
 from regime.engine import RegimeEngine
+from store.minutes import MinuteShelf
 from store.paths import parse_snapshot
 from store.store import Observer as StoreObserver
 from store.store import Store
@@ -47,6 +48,7 @@ class App:
     bells: Bells
     told: ToldMemory
     spans: Mapping[Timeframe, int]
+    minutes: MinuteShelf
     analysis_limit: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     fetch_limits: dict[str, anyio.CapacityLimiter] = field(default_factory=dict)
 
@@ -82,6 +84,7 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             timeframes=engine.timeframes(),
             create=create,
             observer=_StoreObserver(board),
+            markets=[market.key for market in settings.markets],
         )
         stack.push_async_callback(_close_store, store)
         exchanges: dict[str, Exchange] = {}
@@ -96,7 +99,7 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             clock=clock,
             store=store,
             exchanges=exchanges,
-            policy=Policy(config_hash, engine, settings.collection.max_missing_minutes),
+            policy=settings.policy(engine),
             outbox=Outbox(settings.state_path / "outbox", [LogChannel()]),
             board=board,
             progress=progress,
@@ -104,6 +107,7 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             bells=Bells([market.key for market in settings.markets]),
             told=ToldMemory(settings.state_path / "told"),
             spans=engine.timeframes(),
+            minutes=MinuteShelf(store.root),
             fetch_limits={
                 name: anyio.CapacityLimiter(settings.collection.concurrency) for name in settings.exchanges
             },

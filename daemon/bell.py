@@ -37,6 +37,8 @@ class Bells:
         self.pusher = Bell()
         self.notifier = Bell()
         self.housekeeper = Bell()
+        self.timekeeper = Bell()
+        self.historian = Bell()
 
     def ring_all(self) -> None:
         """Ring for every market."""

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from decisions.inputs import Before
 from market.hours import Hour
 from notifications.messages import HourFacts
 
@@ -22,6 +23,7 @@ class MarketState:
         caught_up: Hours judged late since the operator was told last.
         lost: Hours whose snapshot went to quarantine and is fetched again.
         known_at: When the newest judgement was made; the next one is not made earlier.
+        grids: What the newest record says of running and stopped grids.
         trouble: Why the last attempt did not succeed; None after one that did.
     """
 
@@ -43,6 +45,7 @@ class MarketState:
     lost: list[Hour] = field(default_factory=list)
     known_at: datetime | None = None
     caught_up: list[HourFacts] = field(default_factory=list)
+    grids: Before | None = None
 
     @property
     def owed(self) -> int:

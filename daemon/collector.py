@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import anyio.to_thread
 import structlog
@@ -15,6 +16,7 @@ import structlog
 from daemon.app import App
 from daemon.settings import MarketSettings
 from exchanges.collection import HourAnswer, collect_bars, collect_snapshot
+from grid.state import as_config, state_at
 from market.errors import AnswerMalformed, DataInvalid, ExchangeError, HistoryRefused
 from market.hours import Hour, Timeframe, last_closed_hour
 from market.snapshot import MarketSnapshot
@@ -92,8 +94,7 @@ async def _fetch_better(
     """Fetch the hour; store it if it tells more than what is held. Return the best, and the hour before."""
     answer = await _fetch(app, market, hour)
     snapshot = answer.snapshot
-    known = 0 if held is None else 60 - len(held.missing)
-    if 60 - len(snapshot.missing) <= known:
+    if held is not None and len(snapshot.missing) >= len(held.missing):
         return held, answer.before
     try:
         with app.progress.working("writer"):
@@ -118,7 +119,15 @@ async def _fetch(app: App, market: MarketSettings, hour: Hour) -> HourAnswer:
                 clock=app.clock,
                 source="live" if hour == last_closed_hour(app.clock.now()) else "backfill",
                 with_account=exchange.has_keys and app.board.exchanges[market.exchange].keys == "verified",
+                grid_config=await _grids_at(app, hour),
             )
+
+
+async def _grids_at(app: App, hour: Hour) -> tuple[dict[str, Any], ...]:
+    """Return how every grid stood at the close of an hour, also other markets': they share the capital."""
+    records = await app.store.grids()
+    states = (state_at(record, hour.closes_at) for record in records.values())
+    return tuple(as_config(state) for state in states if state is not None)
 
 
 async def look_again(

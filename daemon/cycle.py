@@ -14,11 +14,15 @@ from daemon.app import App
 from daemon.board import MarketState
 from daemon.collector import Collected, collect_hour, fetch_history, has_history, look_again, now_there
 from daemon.settings import MarketSettings
-from decisions.evaluate import Evaluation, HourInputs, evaluate
+from decisions.evaluate import Evaluation, evaluate
+from decisions.inputs import Before, HourInputs
+from decisions.stopped import expected_in_words
 from market.errors import CommitFailed, DataInvalid, HistoryRefused
 from market.hours import Hour, hours_between, last_closed_hour, parse_instant
+from notifications.advice import AdviceFacts, facts_of
 from notifications.messages import HourFacts, hour_notices
 from regime.analysis import RegimeAnalysis
+from store.decision_files import decision_path, decode_decision, recommendation_of
 from store.paths import metrics_path
 from store.records import analysis_of, decode_metrics
 
@@ -97,6 +101,7 @@ async def tell(app: App, evaluation: Evaluation, *, recorded: bool) -> None:
     app.board.was_ready = True
     if state.newest is None or facts.hour >= state.newest:
         state.newest, state.facts, state.outcome = facts.hour, facts, evaluation.outcome
+        state.grids = Before(facts.hour, evaluation.gates_value(), evaluation.exits_value())
     if facts.hour < last_closed_hour(app.clock.now()):
         state.caught_up.append(facts)
         return
@@ -120,24 +125,44 @@ async def announce(
     app.bells.notifier.ring()
 
 
-def recorded_facts(app: App, key: str, hour: Hour) -> tuple[HourFacts, datetime] | None:
-    """Return what a notice needs to know of a recorded hour and when it was judged; None without a record."""
+def recorded_facts(app: App, key: str, hour: Hour) -> tuple[HourFacts, Before, datetime] | None:
+    """Return a recorded hour: for notices, for the page, and when it was judged; None without a record."""
     path = metrics_path(key, hour)
     try:
         record = decode_metrics((app.store.root / path).read_bytes(), path, (key, hour))
     except (FileNotFoundError, DataInvalid):
         return None
-    facts = _facts(key, hour, record.outcome, record.reason, analysis_of(record))
-    return facts, parse_instant(record.inputs.known_at)
+    advice = tuple(_recorded_advice(app, decision_id) for decision_id in record.decisions)
+    facts = _facts(key, hour, record.outcome, record.reason, analysis_of(record), advice)
+    grids = Before(hour, record.gate_evaluation, record.exit_evaluation)
+    return facts, grids, parse_instant(record.inputs.known_at)
 
 
 def hour_facts(evaluation: Evaluation) -> HourFacts:
     """Return what a notice needs to know of an hour just judged."""
     inputs = evaluation.inputs
-    return _facts(inputs.key, inputs.hour, evaluation.outcome, evaluation.reason, evaluation.analysis)
+    advice = tuple(
+        facts_of(each, expected_in_words(each.expected))
+        for each in evaluation.advice
+        if not each.is_expired(inputs.known_at)  # born expired: recorded, not told as advice
+    )
+    return _facts(inputs.key, inputs.hour, evaluation.outcome, evaluation.reason, evaluation.analysis, advice)
 
 
-def _facts(key: str, hour: Hour, outcome: str, reason: str | None, found: RegimeAnalysis | None) -> HourFacts:
+def _recorded_advice(app: App, decision_id: str) -> AdviceFacts:
+    path = decision_path(decision_id)
+    file = decode_decision((app.store.root / path).read_bytes(), path)
+    return facts_of(recommendation_of(file), expected_in_words(file.expected))
+
+
+def _facts(
+    key: str,
+    hour: Hour,
+    outcome: str,
+    reason: str | None,
+    found: RegimeAnalysis | None,
+    advice: tuple[AdviceFacts, ...],
+) -> HourFacts:
     return HourFacts(
         key=key,
         hour=hour,
@@ -148,6 +173,7 @@ def _facts(key: str, hour: Hour, outcome: str, reason: str | None, found: Regime
         price=None if found is None else found.price,
         lower=None if found is None else found.range.lower,
         upper=None if found is None else found.range.upper,
+        advice=advice,
     )
 
 
@@ -172,6 +198,8 @@ async def run_due_hours(app: App, market: MarketSettings, until: Hour | None = N
             await fetch_history(app, market, hour)
         if not await _timed_cycle(app, market, hour):
             return judged
+        if app.board.commit_trouble is not None:
+            return judged  # tried again at the next ring, not at once: the disk needs a moment
         if state.counted_to is None:
             continue  # the files decide
         state.owed_hours.popleft()
@@ -182,6 +210,7 @@ async def _count_owed(app: App, market: MarketSettings, state: MarketState) -> N
     """Bring the owed hours up to now: from the files at first and in doubt, else by what closed since."""
     last = last_closed_hour(now_there(app, market))
     if state.counted_to is None:
+        await app.store.settle()  # a write that failed half-way may be finished: then nothing is owed
         owed = await anyio.to_thread.run_sync(app.store.ledger.owed_hours, state.key, last)
         state.owed_hours = deque(owed)
     elif last <= state.counted_to:

@@ -10,6 +10,7 @@ import logging
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,10 +23,14 @@ import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from daemon.app import App, building
+from daemon.calibrating import calibrate_due
 from daemon.clock import DrivenClock
 from daemon.commands.sharing import console, progress_console
 from daemon.configuration import load_settings
+from daemon.evaluating import evaluate_due
 from daemon.http import serving
+from daemon.operator import settle_timers
+from daemon.rehearsal import ANSWERED_AFTER, answer_open_advice, start_first_grid
 from daemon.scheduler import ringing
 from daemon.workers import attend, load_state, working
 from exchanges.sandbox.market import SandboxMarket
@@ -35,6 +40,7 @@ from exchanges.simulated import DEFAULT_SYMBOLS, SimulatedMarket
 from market.errors import ConfigInvalid
 from market.hours import Hour
 from market.ports import Clock
+from store.advice import decision_ids, read_advice
 from store.recorded import RecordedMarket as RecordedFiles
 from store.recorded import choose_markets
 
@@ -146,6 +152,8 @@ def _write_config(plan: DemoPlan, stage: Stage, url: str) -> Path:
         },
         "markets": [{"exchange": "sandbox", "symbol": symbol} for symbol in stage.symbols],
         "http": {"port": plan.port},
+        "capital": {"total_quote": 10_000, "mode": "multi_grid"},
+        "economics": {"require_positive_edge": False},
     }
     path = plan.folder / "config.yaml"
     path.write_text(yaml.dump(config, Dumper=yaml.CSafeDumper, sort_keys=False))
@@ -169,11 +177,20 @@ async def _run_hours(app: App, clock: DrivenClock, plan: DemoPlan, stage: Stage)
             hour = Hour(index)
             clock.set(hour.closes_at + settle)
             app.progress.stamp("scheduler")
+            if index == first.index:
+                await start_first_grid(app, hour)
+            await settle_timers(app)
             await _attend_all(app)
+            if hour.closes_at.day == 1 or index == first.index:
+                await calibrate_due(app)
             while (retry := _next_retry(app)) is not None and retry < hour.plus(1).closes_at:
                 clock.set(retry + settle)
                 await _attend_all(app)
             judged += sum(state.newest == hour for state in app.board.markets.values())
+            clock.set(max(clock.now(), hour.closes_at + ANSWERED_AFTER))
+            await answer_open_advice(app, hour)
+            if hour.closes_at.hour == 0 or index == last.index - 1:
+                await evaluate_due(app)
             bar.update(task, advance=1)
     return judged
 
@@ -237,10 +254,23 @@ def _summary(plan: DemoPlan, app: App, stage: Stage, judged: int, seconds: float
             holds = "" if p is None else f", holds 24 h with p {p:.2f}"
             bounds = "" if facts.lower is None else f", {facts.price:g} in [{facts.lower:g}, {facts.upper:g}]"
             out.print(f"  {state.key} {facts.hour}: {facts.verdict}{holds}{bounds}")
+    told = Counter(
+        read_advice(app.store.root, each).file.action.value for each in decision_ids(app.store.root)
+    )
+    out.print(f"Advice: {', '.join(f'{count} {action}' for action, count in told.most_common())}.")
+    if not app.settings.economics.require_positive_edge:
+        out.print(
+            "Setups are proposed here although no edge after fees is proven: require_positive_edge is off."
+        )
     git = app.store.state()
     out.print(f"Data repository  {plan.folder / 'data'}  ({git.unpushed} commits not pushed)")
     out.print(f"Remote           {plan.folder / 'remote.git'}")
     out.print(f"Configuration    {plan.folder / 'config.yaml'}")
+    newest = [
+        advice.id for state in app.board.markets.values() if state.facts for advice in state.facts.advice
+    ]
+    if newest:
+        out.print(f"One in words     regimed explain {newest[0]} --repo {plan.folder / 'data'}")
     if plan.once:
         out.print(f"Look further     regimed verify --repo {plan.folder / 'data'}")
     else:

@@ -20,6 +20,7 @@ def health(app: App) -> dict[str, Any]:
     checks = [
         *(_market(app, market) for market in app.board.markets.values()),
         *(_exchange(app, exchange) for exchange in app.board.exchanges.values()),
+        _grids(app),
         _git(app),
         _workers(app),
         _disk(app),
@@ -110,8 +111,57 @@ def _market(app: App, market: MarketState) -> dict[str, Any]:
         "hold_probability": None if facts is None else facts.hold_probability,
         "price": None if facts is None else facts.price,
         "range": None if facts is None or facts.lower is None else [facts.lower, facts.upper],
+        "grids": _market_grids(market),
         "minutes_missing": market.missing,
         "minutes_without_trade": market.no_trade,
+    }
+
+
+def _market_grids(market: MarketState) -> dict[str, Any]:
+    """Return how the market's grids stood after the newest judged hour."""
+    found = market.grids
+    running = {} if found is None else found.exits
+    return {
+        "running": {
+            grid_id: {
+                "version": entry["grid_version"],
+                "exit_state": entry["state"],
+                "since": entry["since"],
+                "hold_probability": entry["hold"],
+                "net_profit": None if not entry["position"] else entry["position"]["figures"]["net_profit"],
+                "risk": entry["risk"],
+            }
+            for grid_id, entry in running.items()
+        },
+        "stopped": {
+            grid_id: {
+                "stopped_at": entry["stopped_at"],
+                "gates": {gate["name"]: gate["status"] for gate in entry["gates"]},
+            }
+            for grid_id, entry in ({} if found is None else found.gates).items()
+        },
+        "advice": []
+        if market.facts is None
+        else [
+            {"id": each.id, "action": each.action, "reason": each.reason, "confidence": each.confidence}
+            for each in market.facts.advice
+        ],
+    }
+
+
+def _grids(app: App) -> dict[str, Any]:
+    faults = app.store.grid_faults
+    shown = "; ".join(f"{fault}" for fault in faults.values())
+    return {
+        "name": "grids",
+        "status": "warn" if faults else "pass",
+        "output": f"not in force, the last valid form stays: {shown}" if faults else "",
+        "running": sorted(
+            grid_id
+            for market in app.board.markets.values()
+            if market.grids is not None
+            for grid_id in market.grids.exits
+        ),
     }
 
 

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from daemon.board import Board
 from daemon.progress import Progress
+from exits.states import ExitState
 from market.ports import Clock
 from notifications.outbox import Outbox
 from regime.analysis import ENGINE_VERSION, Verdict
@@ -103,6 +104,7 @@ class _States(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield from self._markets()
+        yield from self._grids()
         yield from self._exchanges()
         yield from self._git()
         still = GaugeMetricFamily(
@@ -158,6 +160,48 @@ class _States(Collector):
                 candle.add_metric([key], (now - market.newest_candle_at).total_seconds())
             owed.add_metric([key], market.owed)
         yield from (regime, holds, distance, newest, candle, owed)
+
+    def _grids(self) -> Iterable[Metric]:
+        of_grid = ["market", "grid"]
+        state = GaugeMetricFamily(
+            "regimed_exit_state", "1 for the exit state of a running grid.", labels=[*of_grid, "state"]
+        )
+        holds = GaugeMetricFamily(
+            "regimed_grid_hold_probability", "That a grid's own bounds hold 24 h.", labels=of_grid
+        )
+        profit = GaugeMetricFamily("regimed_grid_net_profit", "Simulated, quote coin.", labels=of_grid)
+        stop = GaugeMetricFamily("regimed_grid_stop_distance_atr", "Price above the stop.", labels=of_grid)
+        risk = GaugeMetricFamily("regimed_grid_capital_at_risk", "Lost at the stop, quote.", labels=of_grid)
+        gates = GaugeMetricFamily("regimed_gate_passed", "1 once passed.", labels=[*of_grid, "gate"])
+        room = GaugeMetricFamily(
+            "regimed_gate_distance_ratio",
+            "Distance of a gate's condition from its threshold, positive where it holds.",
+            labels=[*of_grid, "gate", "condition"],
+        )
+        running = 0
+        for key, market in self._board.markets.items():
+            found = market.grids
+            for grid_id, entry in ({} if found is None else found.exits).items():
+                running += 1
+                for each in ExitState:
+                    state.add_metric([key, grid_id, each.value], entry["state"] == each.value)
+                for family, value in (
+                    (holds, entry["hold"]),
+                    (profit, (entry["position"] or {}).get("figures", {}).get("net_profit")),
+                    (stop, (entry["risk"] or {}).get("stop_distance_atr")),
+                    (risk, (entry["risk"] or {}).get("capital_at_risk")),
+                ):
+                    if value is not None:
+                        family.add_metric([key, grid_id], value)
+            for grid_id, entry in ({} if found is None else found.gates).items():
+                for gate in entry["gates"]:
+                    gates.add_metric([key, grid_id, gate["name"]], gate["status"] == "PASSED")
+                    for condition in gate["details"]:
+                        if condition["distance"] is not None:
+                            place = [key, grid_id, gate["name"], condition["name"]]
+                            room.add_metric(place, condition["distance"])
+        yield GaugeMetricFamily("regimed_running_grids", "Grids that run.", value=running)
+        yield from (state, holds, profit, stop, risk, gates, room)
 
     def _exchanges(self) -> Iterable[Metric]:
         breaker = GaugeMetricFamily(

@@ -52,6 +52,8 @@ async def _ring(app: App) -> None:
     app.bells.ring_all()
     app.bells.pusher.ring()
     app.bells.housekeeper.ring()
+    app.bells.timekeeper.ring()
+    app.bells.historian.ring()
     _note_next(app)
 
 

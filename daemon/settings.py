@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from decisions.config import AdviceConfig
+from decisions.inputs import Analyser, MarketCosts, Policy
+from decisions.kpi_targets import KpisConfig
+from decisions.realised import OutcomesConfig
 from exchanges.settings import ExchangeSettings
+from exits.config import ExitsConfig
+from grid.capital import CapitalConfig
+from grid.economics import EconomicsConfig
+from grid.probation import ProbationConfig
+from market.costs import FEES_BY_KIND, LIQUIDITY_BY_TIER, Fees
+from market.errors import DataInvalid
 from market.keys import checked_key
 from market.snapshot import digest_of
 from regime.config import RegimeConfig
+from regime.engine import RegimeEngine
+from regime.gates.config import GatesConfig
+from store import yaml_text
 from store.git import checked_remote
+from store.paths import config_path
 from store.settings import StoreSettings
 
 
@@ -29,6 +44,9 @@ class MarketSettings(Section):
     exchange: str = Field(description="One of the names under `exchanges`.")
     symbol: str = Field(pattern=r"^[A-Z0-9]+-[A-Z0-9]+$", description="As the exchange writes it: ETH-USDT.")
     history: bool = Field(default=True, description="Fetch coarse history on the first start.")
+    liquidity: Literal["major", "liquid", "thin"] = Field(
+        "liquid", description="How dear a market order is here: half-spread and slippage of the tier."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -121,6 +139,14 @@ class Settings(Section):
     markets: tuple[MarketSettings, ...] = Field(min_length=1)
     collection: CollectionSettings = CollectionSettings()
     regime: RegimeConfig = RegimeConfig()
+    gates: GatesConfig = GatesConfig()
+    exits: ExitsConfig = ExitsConfig()
+    capital: CapitalConfig = CapitalConfig()
+    economics: EconomicsConfig = EconomicsConfig()
+    probation: ProbationConfig = ProbationConfig()
+    advice: AdviceConfig = AdviceConfig()
+    outcomes: OutcomesConfig = OutcomesConfig()
+    kpis: KpisConfig = KpisConfig()
     notifications: NotificationSettings = NotificationSettings()
     health: HealthSettings = HealthSettings()
     http: HttpSettings = HttpSettings()
@@ -166,8 +192,90 @@ class Settings(Section):
             },
             "collection": self.collection.model_dump(mode="json"),
             "regime": self.regime.model_dump(mode="json"),
+            "gates": self.gates.model_dump(mode="json"),
+            "exits": self.exits.model_dump(mode="json"),
+            "capital": self.capital.model_dump(mode="json"),
+            "economics": self.economics.model_dump(mode="json"),
+            "probation": self.probation.model_dump(mode="json"),
+            "advice": self.advice.model_dump(mode="json"),
         }
+
+    def policy(self, engine: Analyser | None = None) -> Policy:
+        """Return the rules in force, as the evaluation reads them."""
+        return policy_of_rules(self.rules(), self.config_hash(), engine)
+
+    def costs_of(self, market: MarketSettings) -> MarketCosts:
+        """Return what trading costs in a market: the account's fees and its liquidity tier."""
+        return MarketCosts(self.exchanges[market.exchange].fees_in_force, LIQUIDITY_BY_TIER[market.liquidity])
 
     def config_hash(self) -> str:
         """Return `sha256:...` of `rules()`: the name that every record quotes."""
         return digest_of(orjson.loads(orjson.dumps(self.rules(), option=orjson.OPT_SORT_KEYS)))
+
+
+class _ExchangeRules(Section):
+    kind: str
+    fees: Fees | None
+
+
+class Rules(Section):
+    """What `configs/{config_hash}.yaml` holds beside its name: all that a judgement depends on."""
+
+    mode: str
+    markets: tuple[MarketSettings, ...]
+    exchanges: dict[str, _ExchangeRules]
+    collection: CollectionSettings
+    regime: RegimeConfig
+    gates: GatesConfig
+    exits: ExitsConfig
+    capital: CapitalConfig
+    economics: EconomicsConfig
+    probation: ProbationConfig
+    advice: AdviceConfig
+
+
+def policy_of_rules(value: Mapping[str, Any], config_hash: str, engine: Analyser | None = None) -> Policy:
+    """Return the policy that a record of a configuration describes.
+
+    Args:
+        value: As `Settings.rules` gives it.
+        config_hash: Its name.
+        engine: An engine of the same rules to share; a new one when left out.
+
+    Raises:
+        ValueError: The record is not of this program's form.
+    """
+    rules = Rules.model_validate(value)
+    costs = {}
+    for market in rules.markets:
+        exchange = rules.exchanges[market.exchange]
+        fees = exchange.fees or FEES_BY_KIND[exchange.kind]
+        costs[market.key] = MarketCosts(fees, LIQUIDITY_BY_TIER[market.liquidity])
+    return Policy(
+        config_hash=config_hash,
+        engine=engine or RegimeEngine(rules.regime),
+        max_missing_minutes=rules.collection.max_missing_minutes,
+        costs=costs,
+        gates=rules.gates,
+        exits=rules.exits,
+        capital=rules.capital,
+        economics=rules.economics,
+        probation=rules.probation,
+        advice=rules.advice,
+    )
+
+
+def policy_of_repository(root: Path, config_hash: str) -> Policy:
+    """Return the policy that a record names by its hash, from `configs/` of its repository.
+
+    Raises:
+        DataInvalid: It is not there, or not of this program's form.
+    """
+    path = config_path(config_hash)
+    try:
+        rules = dict(yaml_text.load((root / path).read_bytes(), path))
+        for name in ("schema_version", "config_hash"):
+            rules.pop(name, None)
+        return policy_of_rules(rules, config_hash)
+    except (FileNotFoundError, TypeError, ValueError) as error:
+        raise DataInvalid(path, "", f"the configuration that a record names is not usable: {error}") from None

@@ -9,6 +9,7 @@ import orjson
 import structlog
 
 from market.hours import Hour
+from notifications.advice import AdviceFacts
 from notifications.durable import write_durably
 from notifications.messages import HourFacts
 
@@ -30,7 +31,8 @@ class ToldMemory:
         """Return the facts that were told last."""
         try:
             data = orjson.loads((self._folder / f"{key}.json").read_bytes())
-            return HourFacts(**{**data, "hour": Hour.parse(data["hour"])})
+            advice = tuple(AdviceFacts(**told) for told in data["advice"])
+            return HourFacts(**{**data, "hour": Hour.parse(data["hour"]), "advice": advice})
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError) as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from decisions.evaluate import HourInputs
+from decisions.inputs import HourInputs
 from market.errors import DataInvalid
 from market.hours import Hour, Timeframe
 from regime.service import BadHour

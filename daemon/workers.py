@@ -14,9 +14,12 @@ import anyio.to_thread
 import structlog
 
 from daemon.app import App
+from daemon.calibrating import calibrate_due
 from daemon.control import controlling
 from daemon.cycle import announce, recorded_facts, run_due_hours
+from daemon.evaluating import evaluate_due
 from daemon.http import serving
+from daemon.operator import settle_timers
 from daemon.progress import LoopWatchdog
 from daemon.scheduler import ringing
 from daemon.settings import MarketSettings
@@ -105,6 +108,8 @@ async def working(app: App) -> AsyncIterator[Callable[[], Awaitable[None]]]:
                 busy.start_soon(_supervised, app, "pusher", _pusher)
                 busy.start_soon(_supervised, app, "notifier", _notifier)
                 busy.start_soon(_supervised, app, "housekeeper", _housekeeper)
+                busy.start_soon(_supervised, app, "timekeeper", _timekeeper)
+                busy.start_soon(_supervised, app, "historian", _historian)
                 busy.start_soon(_supervised, app, "control", controlling)
                 yield stop
                 busy.cancel_scope.cancel()
@@ -146,7 +151,7 @@ async def load_state(app: App) -> None:
         found = await anyio.to_thread.run_sync(recorded_facts, app, market.key, state.newest)
         if found is None:
             continue
-        state.facts, state.known_at = found
+        state.facts, state.grids, state.known_at = found
         state.outcome = state.facts.outcome
         if state.newest == last_closed_hour(app.clock.now()):
             await announce(app, state.told, state.facts, ())
@@ -311,6 +316,21 @@ async def _notifier(app: App) -> None:
             await _tell_if_stale(app, key)
         await app.outbox.deliver()
         await app.bells.notifier.heard_within(60)
+
+
+async def _historian(app: App) -> None:
+    """Look back beside the cycles: each advice at its horizons, each market's probabilities once a month."""
+    while True:
+        await app.bells.historian.heard()
+        await evaluate_due(app)
+        await calibrate_due(app)
+
+
+async def _timekeeper(app: App) -> None:
+    """Settle the timers each minute: advice that ran out, stops that nobody answered."""
+    while True:
+        await app.bells.timekeeper.heard()
+        await settle_timers(app)
 
 
 async def _housekeeper(app: App) -> None:

@@ -1,59 +1,32 @@
 """The spine: what one hour may know goes in, what was found comes out. Pure.
 
-Live, replay and backtest call this one function. For now it answers regime and data state; gates, exits
-and the recommendation join it in this order: regime > gates > exits > recommendation.
+Live, replay and backtest call this one function. It reads in the order of the judgement:
+regime > gates > exits > recommendation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
-from market.hours import Hour
-from market.snapshot import MINUTES, MarketSummary
-from market.window import MarketWindow
+from decisions.following import (
+    RunningHour,
+    carried_exits,
+    carried_gates,
+    follow_running,
+    follow_stopped,
+)
+from decisions.inputs import HourInputs, Policy
+from decisions.offer import last_stopped, offer_of
+from decisions.recommendation import Action, Kind, Recommendation, Stated, decision_id
+from decisions.running import manage
+from decisions.stopped import setup
+from market.hours import parse_instant
+from market.snapshot import MINUTES
 from regime.analysis import ENGINE_VERSION, Insufficient, RegimeAnalysis
-
-
-@dataclass(frozen=True, slots=True)
-class HourInputs:
-    """Everything that one hour's evaluation may know, as read back from the store.
-
-    Attributes:
-        known_at: Only files collected at or before this instant take part.
-        window: Bars up to the hour.
-        files: Path to digest of each input file that the hour before did not name already, and the hour
-            before itself: a chain that names every input once.
-        summary: The hour's own line, in the window's scales; None when none of its minutes is known.
-        has_bar: True where the hour's own 1h bar is in the window.
-        revised: Hours whose candles the exchange has changed since, noticed in this hour.
-    """
-
-    key: str
-    hour: Hour
-    known_at: datetime
-    window: MarketWindow
-    files: Mapping[str, str]
-    summary: MarketSummary | None
-    has_bar: bool
-    revised: tuple[str, ...] = ()
-
-
-class Analyser(Protocol):
-    """What the spine asks of the regime engine."""
-
-    def analyze(self, window: MarketWindow) -> RegimeAnalysis | Insufficient: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The rules in force, under the name that every record quotes."""
-
-    config_hash: str
-    engine: Analyser
-    max_missing_minutes: int
+from regime.gates.fold import GateEvaluation
+from regime.gates.record import as_record as gates_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +36,10 @@ class Evaluation:
     Attributes:
         outcome: `analysed`, `insufficient` (data there, but not enough to judge) or `no_data`.
         reason: Why there is no verdict; None when there is one.
+        gates: Of each stopped grid, by its id.
+        running: Of each running grid.
+        carried: Records of running grids in an hour without a snapshot: nothing new is known of them.
+        advice: What the operator is advised, one record a grid.
     """
 
     inputs: HourInputs
@@ -71,17 +48,60 @@ class Evaluation:
     outcome: str
     reason: str | None
     analysis: RegimeAnalysis | None
+    gates: Mapping[str, GateEvaluation] = field(default_factory=dict)
+    running: tuple[RunningHour, ...] = ()
+    carried: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    advice: tuple[Recommendation, ...] = ()
 
     @property
     def name(self) -> str:
         """Return `{key}/{hour}`, the cycle's name."""
         return f"{self.inputs.key}/{self.inputs.hour}"
 
+    def gates_value(self) -> dict[str, dict[str, Any]]:
+        """Return the gates as the hour's record holds them."""
+        return {grid_id: gates_record(found) for grid_id, found in sorted(self.gates.items())}
+
+    def exits_value(self) -> dict[str, dict[str, Any]]:
+        """Return the running grids as the hour's record holds them."""
+        found = {hour.grid.grid_id: hour.as_value() for hour in self.running} | dict(self.carried)
+        return dict(sorted(found.items()))
+
 
 def evaluate(inputs: HourInputs, policy: Policy) -> Evaluation:
-    """Judge one hour by what it may know; the cautious answer where data is missing."""
+    """Judge one hour by what it may know; the cautious answer where data is missing.
+
+    Raises:
+        DataInvalid: The record of the hour before is not what was written.
+    """
     outcome, reason, analysis = _judge(inputs, policy)
-    return Evaluation(inputs, policy.config_hash, ENGINE_VERSION, outcome, reason, analysis)
+    if inputs.grids is None:
+        return _without_snapshot(inputs, policy, outcome, reason, analysis)
+    own = inputs.own_grids()
+    before = last_stopped(tuple(grid for grid in own if not grid.running))
+    since = None if before is None else before.stopped_at
+    version = 1 if before is None else before.parameters.version + 1
+    offer = offer_of(inputs, analysis, policy, since=since, version=version)
+    gates = {
+        grid.grid_id: found
+        for grid in own
+        if not grid.running and (found := follow_stopped(grid, inputs, analysis, policy))
+    }
+    running = tuple(follow_running(grid, inputs, analysis, policy) for grid in own if grid.running)
+    advice = tuple(manage(hour, inputs, analysis, policy) for hour in running)
+    if not running:
+        advice = (setup(inputs, analysis, reason, offer, gates, policy),)
+    return Evaluation(
+        inputs=inputs,
+        config_hash=policy.config_hash,
+        engine_version=ENGINE_VERSION,
+        outcome=outcome,
+        reason=reason,
+        analysis=analysis,
+        gates=gates,
+        running=running,
+        advice=advice,
+    )
 
 
 def _judge(inputs: HourInputs, policy: Policy) -> tuple[str, str | None, RegimeAnalysis | None]:
@@ -98,3 +118,49 @@ def _judge(inputs: HourInputs, policy: Policy) -> tuple[str, str | None, RegimeA
     if isinstance(found, Insufficient):
         return "insufficient", found.reason, None
     return "analysed", None, found
+
+
+def _without_snapshot(
+    inputs: HourInputs,
+    policy: Policy,
+    outcome: str,
+    reason: str | None,
+    analysis: RegimeAnalysis | None,
+) -> Evaluation:
+    """Return an hour of which no snapshot tells how the grids stood: their records are carried on."""
+    carried, gates = carried_exits(inputs, policy), carried_gates(inputs, policy)
+    told = "no snapshot of the hour tells how the grids stood"
+    known = len({*carried, *gates})
+    grids = sorted(carried) or [_newest_stop(gates) or f"{inputs.key.lower()}-1"]
+    advice = tuple(
+        Recommendation(
+            id=decision_id(inputs.key, inputs.hour, grid_id, grids=known),
+            key=inputs.key,
+            hour=inputs.hour,
+            grid_id=grid_id,
+            grid_version=carried[grid_id]["grid_version"] if grid_id in carried else None,
+            kind=Kind.MANAGE if grid_id in carried else Kind.SETUP,
+            action=Action.WITHHELD if grid_id in carried else Action.NO_SETUP,
+            reason=f"{reason}; {told}" if reason else told,
+            confidence=Stated(None),
+            exit_state=carried[grid_id]["state"] if grid_id in carried else None,
+            checks=(),
+        )
+        for grid_id in grids
+    )
+    return Evaluation(
+        inputs=inputs,
+        config_hash=policy.config_hash,
+        engine_version=ENGINE_VERSION,
+        outcome=outcome,
+        reason=reason,
+        analysis=analysis,
+        gates=gates,
+        carried=carried,
+        advice=advice,
+    )
+
+
+def _newest_stop(gates: Mapping[str, GateEvaluation]) -> str | None:
+    stops = [(parse_instant(found.stopped_at), grid_id) for grid_id, found in gates.items()]
+    return max(stops)[1] if stops else None

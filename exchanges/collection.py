@@ -12,9 +12,9 @@ from market.candles import Candle
 from market.errors import AnswerMalformed, DataInvalid, ExchangeError
 from market.failpoints import reach
 from market.hours import HOUR_S, Hour, Timeframe
-from market.ports import CandleSource, Clock, Exchange
+from market.ports import CandleSource, Clock, Exchange, SymbolRules
 from market.snapshot import MarketSnapshot, Source, build_snapshot
-from market.units import price_scale_for
+from market.units import plain, price_scale_for
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ async def collect_snapshot(
     Args:
         hour: Closed by `clock`; by the exchange's own time it may still lack its last minute.
         with_account: Whether to ask for balances and open orders.
-        grid_config: State of the market's grids at the close of the hour.
+        grid_config: State of every grid at the close of the hour.
 
     Raises:
         ExchangeError: No minutes could be had; see `market.errors`.
@@ -83,13 +83,27 @@ async def collect_snapshot(
         price_scale=price_scale_for(rules.price_increment),
     )
     snapshot = told(
-        hour=hour, unfetched=unfetched or (), ticker=ticker, grid_config=grid_config, account=account
+        hour=hour,
+        unfetched=unfetched or (),
+        ticker=ticker,
+        grid_config=grid_config,
+        rules=_as_text(rules),
+        account=account,
     )
     try:
         before = told(hour=hour.plus(-1)) if unfetched is None else None
     except DataInvalid:  # what is wrong with the hour before must not cost this one
         before = None
     return HourAnswer(snapshot, before)
+
+
+def _as_text(rules: SymbolRules) -> dict[str, str]:
+    return {
+        "price_increment": plain(rules.price_increment),
+        "base_increment": plain(rules.base_increment),
+        "base_min_size": plain(rules.base_min_size),
+        "min_funds": plain(rules.min_funds),
+    }
 
 
 async def collect_bars(

@@ -87,7 +87,8 @@ class MarketSnapshot:
         no_trade: Minutes that the exchange left out because nothing traded: flat at the previous
             close, volume 0.
         missing: Minutes that could not be had; their columns hold None.
-        grid_config: State of the market's grids at the close of the hour.
+        grid_config: State of every grid at the close of the hour, other markets' too: they share the capital.
+        rules: The market's increments and minima as decimal text; None where they were not asked.
         account: Only with keys, and only when collected within five minutes of the close.
     """
 
@@ -105,6 +106,7 @@ class MarketSnapshot:
     missing: tuple[int, ...]
     summary: MarketSummary | None
     grid_config: tuple[Mapping[str, Any], ...] = ()
+    rules: Mapping[str, str] | None = None
     account: Account | None = None
 
     @property
@@ -135,6 +137,7 @@ class MarketSnapshot:
             "missing": self.missing,
             "market_summary": _summary_json(self.summary),
             "grid_config": self.grid_config,
+            "rules": self.rules,
             "account": None
             if self.account is None
             else {"balances": self.account.balances, "open_orders": self.account.open_orders},
@@ -181,6 +184,7 @@ def build_snapshot(
     volume_scale: int = 1,
     ticker: Ticker | None = None,
     grid_config: tuple[Mapping[str, Any], ...] = (),
+    rules: Mapping[str, str] | None = None,
     account: Account | None = None,
 ) -> MarketSnapshot:
     """Return the snapshot of `hour` from the minute candles around it.
@@ -266,6 +270,7 @@ def build_snapshot(
         missing=tuple(missing),
         summary=summarise(minutes, price_scale, volume_scale, turnover_scale, ticker),
         grid_config=grid_config,
+        rules=rules,
         account=account,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from market.hours import Hour
+from notifications.advice import AdviceFacts, advice_notice
 from notifications.notice import Level, Notice
 
 _CALM = {"RANGE_OK": 0, "RANGE_WEAK": 1, "TRANSITION": 2, "TREND": 3}
@@ -24,6 +25,7 @@ class HourFacts:
     price: float | None
     lower: float | None
     upper: float | None
+    advice: tuple[AdviceFacts, ...] = ()
 
 
 def hour_notices(
@@ -31,10 +33,12 @@ def hour_notices(
 ) -> list[Notice]:
     """Return what the operator should hear about `now`, given what was told last.
 
-    A verdict that stays is silence. Hours that were caught up are folded into one notice: only the newest
-    state is told, with what happened meanwhile.
+    A verdict that stays is silence, and so is a grid that goes on. Hours that were caught up are folded into
+    one notice: only the newest state is told, with what happened meanwhile.
     """
-    notices = []
+    notices = _advice(before, now)
+    if notices:  # a word about a grid says more than the verdict's change that it follows from
+        return notices if recorded else [_unrecorded(notice) for notice in notices]
     if now.verdict is None:
         if before is None or before.verdict is not None:
             notices.append(_blind(now))
@@ -45,6 +49,15 @@ def hour_notices(
     elif before.verdict != now.verdict:
         notices.append(_changed(before, now, caught_up))
     return notices if recorded else [_unrecorded(notice) for notice in notices]
+
+
+def _advice(before: HourFacts | None, now: HourFacts) -> list[Notice]:
+    earlier = {} if before is None else {advice.grid_id: advice for advice in before.advice}
+    found = (
+        advice_notice(now.key, earlier.get(advice.grid_id), advice, now.hour.closes_at)
+        for advice in now.advice
+    )
+    return [notice for notice in found if notice is not None]
 
 
 def _notice(now: HourFacts, kind: str, level: Level, title: str, body: str) -> Notice:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from market.errors import DataInvalid
 from store import yaml_text
+from store.calibration_files import decode_calibration
 from store.candle_files import decode_candles
+from store.decision_files import check_decision, decision_of
 from store.growth import grid_fault
 from store.paths import Kind, checked_path, classify, parse_candles, parse_grid, parse_metrics, parse_snapshot
 from store.records import decode_metrics
@@ -83,6 +85,10 @@ def check_content(change_set: ChangeSet) -> None:
             decode_candles(data, path, candles)
         elif metrics:
             decode_metrics(data, path, metrics)
+        elif decision_of(path):
+            check_decision(data, path)
+        elif path.startswith("calibration/"):
+            decode_calibration(data, path)
         elif parse_grid(path):
             if fault := grid_fault(path, data):
                 raise DataInvalid(path, "", fault)

@@ -6,6 +6,7 @@ missing, then the newest. Bars of one hour lie side by side in that row; a bar t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from market.snapshot import MINUTES, MarketSnapshot, MarketSummary
 from store.candle_files import CandlePart
 from store.paths import SnapshotName
 from store.seal import opened
-from store.snapshots import SCALES, SCHEMA_VERSION, SnapshotFile, decode_snapshot
+from store.snapshots import SCALES, SCHEMA_VERSION, RulesJson, SnapshotFile, decode_snapshot
 
 INT64_MAX = np.iinfo(np.int64).max
 FROM_MINUTES = (Timeframe.M1, Timeframe.M5, Timeframe.M15, Timeframe.H1)
@@ -52,6 +53,14 @@ class HourColumns:
     digest: str
     minutes: Ints
     summary: MarketSummary | None
+    grid_config: tuple[Mapping[str, Any], ...] = ()
+    rules: Mapping[str, str] | None = None
+
+    def bars(self) -> Bars:
+        """Return the known minutes, in the file's own scales."""
+        known = np.flatnonzero(self.minutes[:, 2] > 0)
+        columns = self.minutes[known].T
+        return Bars(Timeframe.M1, self.name.hour.open_ts + 60 * known, *columns)
 
 
 def decode_columns(data: bytes, where: str, name: SnapshotName) -> HourColumns:
@@ -89,6 +98,8 @@ def _plain_hour(value: dict[str, Any], name: SnapshotName) -> HourColumns | None
         told = value["market_summary"]
         found = (open_[0], high.max(), low.min(), close[-1], sum(columns[4]))
         no_trade = value["no_trade"]
+        if value["rules"] is not None:
+            RulesJson.model_validate(value["rules"])
         if wrong.any() or tuple(told[field] for field in FIELDS) != found or not _flat(minutes, no_trade):
             return None
         summary = MarketSummary(
@@ -104,6 +115,8 @@ def _plain_hour(value: dict[str, Any], name: SnapshotName) -> HourColumns | None
             digest=value["digest"],
             minutes=minutes.T,
             summary=summary,
+            grid_config=tuple(value["grid_config"]),
+            rules=value["rules"],
         )
     except (LookupError, TypeError, ValueError, OverflowError):
         return None
@@ -132,6 +145,8 @@ def columns_of(snapshot: MarketSnapshot, name: SnapshotName) -> HourColumns:
         digest=snapshot.digest(),
         minutes=np.array(filled, dtype=np.int64).T,
         summary=snapshot.summary,
+        grid_config=snapshot.grid_config,
+        rules=snapshot.rules,
     )
 
 

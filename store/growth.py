@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from grid.record import extends
 from market.errors import DataInvalid
-from store import yaml_text
+from store.grids import decode_grid
 from store.paths import Kind
-
-GROWING_LISTS = ("versions", "history")
 
 
 def growth_fault(path: str, kind: Kind, old: bytes, new: bytes) -> str | None:
@@ -25,26 +22,16 @@ def growth_fault(path: str, kind: Kind, old: bytes, new: bytes) -> str | None:
 def versions_fault(path: str, old: bytes, new: bytes) -> str | None:
     """Return why a grid file may not follow its last state: versions and history may only grow."""
     try:
-        before, after = yaml_text.load(old, path), yaml_text.load(new, path)
+        before, after = decode_grid(old, path), decode_grid(new, path)
     except DataInvalid as error:
-        return str(error)
-    if not isinstance(after, dict) or not isinstance(before, dict):
-        return "expected a mapping with versions and history"
-    for name in GROWING_LISTS:
-        had, has = before.get(name) or [], after.get(name) or []
-        if not isinstance(has, list) or has[: len(had)] != had:
-            return f"{name} does not begin with ours: entries may only be added"
-    changed = [name for name in before if name not in GROWING_LISTS and before[name] != after.get(name)]
-    return f"{', '.join(changed)} may not change" if changed else None
+        return str(error).removeprefix(f"{path}: ")
+    return extends(before, after)
 
 
 def grid_fault(path: str, data: bytes) -> str | None:
-    """Return what is wrong with a grid file as text; what its numbers mean is for others to judge."""
+    """Return what is wrong with a grid file, None if nothing is."""
     try:
-        value: Any = yaml_text.load(data, path)
+        decode_grid(data, path)
     except DataInvalid as error:
-        return str(error)
-    if not isinstance(value, dict):
-        return "expected a mapping with versions and history"
-    wrong = [name for name in GROWING_LISTS if not isinstance(value.get(name, []), list)]
-    return f"{wrong[0]}: expected a list" if wrong else None
+        return str(error).removeprefix(f"{path}: ")
+    return None

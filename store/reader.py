@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ from store.snapshots import decode_snapshot
 
 FOREVER = micros(datetime.max.replace(tzinfo=Hour(0).opens_at.tzinfo))
 _SLACK_HOURS = 7 * 24  # hours that left the span are dropped a week at a time
-_SUMMARIES_KEPT = 64
+_HOURS_KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,22 @@ class Fault:
 
     path: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnHour:
+    """What the snapshot of one hour tells beside the bars that everything is judged by.
+
+    Attributes:
+        summary: None when none of its minutes is known.
+        minutes: The known ones.
+        grid_config, rules: As `MarketSnapshot` has them.
+    """
+
+    summary: MarketSummary | None
+    minutes: Bars
+    grid_config: tuple[Mapping[str, Any], ...]
+    rules: Mapping[str, str] | None
 
 
 @dataclass(slots=True)
@@ -64,7 +81,7 @@ class _Market:
     hi: int
     parts: dict[str, CandlePart]
     candle_folders: set[Timeframe] = field(default_factory=set)
-    summaries: OrderedDict[tuple[int, int], MarketSummary | None] = field(default_factory=OrderedDict)
+    hours: OrderedDict[tuple[int, int], HourColumns] = field(default_factory=OrderedDict)
     collected: dict[str, int] = field(default_factory=dict)
     whole: tuple[Span, tuple[int, int], dict[Timeframe, Bars]] | None = None
 
@@ -167,27 +184,28 @@ class SnapshotReader:
         self._bound(key)
         return window
 
-    def summary(self, window: MarketWindow) -> MarketSummary | None:
-        """Return the hour's own line in the window's scales, None when none of its minutes is known."""
+    def own_hour(self, window: MarketWindow) -> OwnHour | None:
+        """Return what the snapshot of the window's hour tells, in the window's scales; None without one."""
         market = self._markets[window.key]
         table = market.tables[Timeframe.H1]
         index = window.hour.index
         rows = table.chosen(index, index, micros(window.known_at))
         if not len(rows):
             return None
-        meta = table.meta[rows[0]]
-        place = (index, int(meta["partial"]))
-        if place not in market.summaries:
+        place = (index, int(table.meta[rows[0]]["partial"]))
+        if place not in market.hours:
             name = SnapshotName(window.key, window.hour, place[1] or None)
             self._remember(market, self._read_hour(name))
-        summary = market.summaries.get(place)
-        if summary is None:
+        hour = market.hours.get(place)
+        if hour is None:
             return None
-        factors = (
-            window.price_scale // int(meta["price_scale"]),
-            window.volume_scale // int(meta["volume_scale"]),
+        factors = window.price_scale // hour.price_scale, window.volume_scale // hour.volume_scale
+        return OwnHour(
+            summary=None if hour.summary is None else _rescaled(hour.summary, *factors),
+            minutes=hour.bars().rescaled(*factors),
+            grid_config=hour.grid_config,
+            rules=hour.rules,
         )
-        return _rescaled(summary, *factors)
 
     def input_files(self, key: str, span: Span, without: Span | None = None) -> dict[str, str]:
         """Return path and digest of every file that lies in `span`, but for those that lie in `without`."""
@@ -330,9 +348,9 @@ class SnapshotReader:
 
     def _remember(self, market: _Market, hour: HourColumns | None) -> None:
         if hour is not None:
-            market.summaries[hour.name.hour.index, hour.name.partial or 0] = hour.summary
-            if len(market.summaries) > _SUMMARIES_KEPT:
-                market.summaries.popitem(last=False)
+            market.hours[hour.name.hour.index, hour.name.partial or 0] = hour
+            if len(market.hours) > _HOURS_KEPT:
+                market.hours.popitem(last=False)
 
     def _list_candles(self, market: _Market, timeframe: Timeframe) -> None:
         folder = f"candles/{market.key}/{timeframe.value}"
@@ -353,7 +371,7 @@ class SnapshotReader:
 
     def _forget_hour(self, market: _Market, name: SnapshotName) -> None:
         place = (name.hour.index, name.partial or 0)
-        market.summaries.pop(place, None)
+        market.hours.pop(place, None)
         for timeframe, table in market.tables.items():
             market.tables[timeframe] = table.without(*place)
         market.whole = None

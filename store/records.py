@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from decisions.evaluate import Evaluation
+from decisions.inputs import HourInputs
 from market.errors import DataInvalid
 from market.hours import Hour, instant_iso, parse_instant
 from market.snapshot import MarketSummary
@@ -208,9 +209,9 @@ def metrics_file(evaluation: Evaluation) -> MetricsFile:
             diagnostics=dict(analysis.diagnostics),
             early_warning={name: dict(values) for name, values in analysis.early_warning.items()},
         ),
-        gate_evaluation={},
-        exit_evaluation={},
-        decisions=[],
+        gate_evaluation=evaluation.gates_value(),
+        exit_evaluation=evaluation.exits_value(),
+        decisions=[advice.id for advice in evaluation.advice],
         data_quality=QualityYaml(
             missing=quality.missing,
             no_trade=quality.no_trade,
@@ -219,11 +220,16 @@ def metrics_file(evaluation: Evaluation) -> MetricsFile:
             revised=list(inputs.revised),
             bars_only=quality.bars_only,
         ),
-        inputs=InputsYaml(
-            known_at=instant_iso(inputs.known_at),
-            window_digest=inputs.window.digest(),
-            files=dict(sorted(inputs.files.items())),
-        ),
+        inputs=inputs_yaml(inputs),
+    )
+
+
+def inputs_yaml(inputs: HourInputs) -> InputsYaml:
+    """Return what an hour was judged by, each by digest."""
+    return InputsYaml(
+        known_at=instant_iso(inputs.known_at),
+        window_digest=inputs.window.digest(),
+        files=dict(sorted(inputs.files.items())),
     )
 
 

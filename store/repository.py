@@ -245,7 +245,8 @@ class Repository:
 
     def refresh_index(self) -> None:
         """Bring the index to the newest commit, so that `git status` tells an operator the truth."""
-        self.git.run("read-tree", "-m", f"refs/heads/{self.branch}")
+        # --reset, not -m: a file that grew since the last refresh differs from the index, and that is right
+        self.git.run("read-tree", "--reset", f"refs/heads/{self.branch}")
         try:
             self.git.run("update-index", "-q", "--refresh")
         except GitFailed as error:

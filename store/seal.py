@@ -89,3 +89,21 @@ def validated(model: type[Model], value: Any, where: str) -> Model:
     except ValidationError as error:
         field, problem = fault_of(error)
         raise DataInvalid(where, field, problem) from None
+
+
+def digest_of_bytes(data: bytes) -> str:
+    """Return `sha256:<hex>` of a file's bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def digest_of_file(path: str, data: bytes) -> str:
+    """Return the digest that a record names a file by: of its content where it is sealed, else of its bytes.
+
+    What is not the sealed JSON that its name promises has the digest of its bytes, which is nobody's.
+    """
+    if path.endswith(".json"):
+        try:
+            return str(opened(data, path, 1)["digest"])
+        except DataInvalid:
+            pass
+    return digest_of_bytes(data)

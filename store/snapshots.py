@@ -56,6 +56,17 @@ class SummaryJson(BaseModel):
     ticker_at: str | None
 
 
+class RulesJson(BaseModel):
+    """Increments and minima of the market, decimal text."""
+
+    model_config = Strict
+
+    price_increment: str
+    base_increment: str
+    base_min_size: str
+    min_funds: str
+
+
 class AccountJson(BaseModel):
     model_config = Strict
 
@@ -83,6 +94,7 @@ class SnapshotFile(BaseModel):
     missing: list[int]
     market_summary: SummaryJson | None
     grid_config: list[dict[str, Any]]
+    rules: RulesJson | None
     account: AccountJson | None
     digest: str
 
@@ -128,6 +140,7 @@ def decode_snapshot(data: bytes, where: str, name: SnapshotName | None = None) -
         missing=tuple(file.missing),
         summary=_summary(file.market_summary, where),
         grid_config=tuple(file.grid_config),
+        rules=None if file.rules is None else file.rules.model_dump(),
         account=None
         if file.account is None
         else Account(tuple(file.account.balances), tuple(file.account.open_orders)),

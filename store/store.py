@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import ParamSpec, Self, TypeVar
 
 import anyio
 import anyio.to_thread
 import git
 
-from decisions.evaluate import Evaluation, HourInputs
+from decisions.evaluate import Evaluation
+from decisions.inputs import Before, HourInputs
+from decisions.timers import PastAdvice
+from grid.record import GridRecord
 from market.errors import CommitFailed, DataInvalid, HistoryRefused, PushFailed, RepositoryUnusable
 from market.failpoints import reach
 from market.hours import Hour, Timeframe, instant_iso, instant_of_ts
 from market.ports import Clock
 from market.snapshot import MarketSnapshot
+from market.window import MarketWindow
 from store import disk
 from store.change_set import MAX_FILES, ChangeSet, check_content
 from store.control import socket_path
+from store.decision_files import (
+    DecisionFile,
+    decision_file,
+    decision_path,
+    decode_action,
+    encode,
+    is_action,
+    restamped_action,
+)
+from store.exit_files import exit_states_growth
 from store.git import GitCommands, GitFailed, child_processes, git_environment
+from store.grids import GridShelf, judge_of
 from store.inputs import InputReader
 from store.intents import Intents
 from store.ledger import Ledger, snapshots_of_hour
 from store.lock import RepositoryLock
-from store.merge import Accepts, MergePlan
+from store.merge import MergePlan
 from store.paths import (
     OWNED,
     SnapshotName,
@@ -42,7 +58,7 @@ from store.reader import CacheCounts, Fault, SnapshotReader
 from store.records import encode_metrics, metrics_file
 from store.remote import Counts, Remote, end_remote_calls, is_diverged, remote_problem
 from store.repository import Identity, Repository, is_blank
-from store.seal import restamped, same_content
+from store.seal import digest_of_bytes, restamped, same_content
 from store.settings import StoreSettings
 from store.snapshots import decode_snapshot, encode_snapshot
 from store.writer import Recovery, Writer
@@ -123,10 +139,6 @@ class Observer:
         """So many commits reached the remote."""
 
 
-def _take_all(_path: str, _ours: bytes | None, _theirs: bytes) -> str | None:
-    return None
-
-
 class Store:
     """One data repository, open for writing. Open it with `Store.open`, close it with `aclose`.
 
@@ -142,10 +154,10 @@ class Store:
         max_missing_minutes: int,
         timeframes: Mapping[Timeframe, int],
         observer: Observer | None = None,
-        accepts: Accepts = _take_all,
+        markets: Sequence[str] | None = None,
     ) -> None:
         self._settings, self._clock = settings, clock
-        self._observer, self._accepts = observer or Observer(), accepts
+        self._observer, self._accepts = observer or Observer(), judge_of(markets)
         self.root = settings.base_path.resolve()
         self.state_folder = settings.state_folder.resolve()
         self.socket = socket_path(self.state_folder)
@@ -154,10 +166,13 @@ class Store:
             self.root, max_missing_minutes=max_missing_minutes, cache_bytes=settings.cache_bytes
         )
         self._inputs = InputReader(self.root, self._reader, timeframes)
+        self._shelf = GridShelf(self.root, markets, self._committed_bytes)
+        self._timeframes = dict(timeframes)
         self._environment = git_environment(settings.ssh_key_file, settings.known_hosts_file)
         self._held: dict[tuple[str, Hour], list[int]] = {}
         self._commit_names: dict[int, str] = {}
         self._wanted: set[int] = set()
+        self._doubtful: list[ChangeSet] = []
         self._progress = _Progress()
         self._opened: Repository | None = None
         self._lock: RepositoryLock | None = None
@@ -178,7 +193,7 @@ class Store:
         timeframes: Mapping[Timeframe, int],
         create: bool = False,
         observer: Observer | None = None,
-        accepts: Accepts = _take_all,
+        markets: Sequence[str] | None = None,
     ) -> Self:
         """Open the repository for writing: lock, check, stale locks, recovery. Safe to cancel.
 
@@ -189,7 +204,7 @@ class Store:
             timeframes: Days of each timeframe that the engine asks for.
             create: Make a new repository where there is none (a clone where the remote has one).
             observer: Hooks for metrics and logs.
-            accepts: Judges a grid file from outside: None takes it, a text says why not.
+            markets: Configured keys: a grid of another market is refused. None takes any.
 
         Raises:
             RepositoryUnusable: What was found there, and what to do.
@@ -201,7 +216,7 @@ class Store:
             max_missing_minutes=max_missing_minutes,
             timeframes=timeframes,
             observer=observer,
-            accepts=accepts,
+            markets=markets,
         )
         try:
             await store._in_writer(store._open, create)
@@ -256,7 +271,7 @@ class Store:
         return inputs
 
     async def commit(self, evaluation: Evaluation) -> Recorded:
-        """Record a judgement: metrics file and waiting snapshot in one commit.
+        """Record a judgement: metrics file, advice and waiting snapshot in one commit.
 
         Raises:
             CommitFailed: Not in the history (yet); what is durable is committed by a later call.
@@ -268,8 +283,9 @@ class Store:
         verdict = (
             evaluation.outcome if found is None else f"{found.verdict.value} {found.confidence.value:.2f}"
         )
+        files, advice = await self._in_reader(_written, evaluation, self.root)
         change_set = ChangeSet(
-            files={path: encode_metrics(metrics_file(evaluation))},
+            files=files,
             message=f"[hour] {inputs.key} {inputs.hour}: {verdict}",
             trailers={
                 "Config-Hash": evaluation.config_hash,
@@ -279,7 +295,34 @@ class Store:
         held = self._held.get((inputs.key, inputs.hour), [])
         recorded = await self._recorded(change_set, path, joins=tuple(held))
         self._held.pop((inputs.key, inputs.hour), None)
+        before = Before(inputs.hour, evaluation.gates_value(), evaluation.exits_value())
+        digests = [(file, digest_of_bytes(files[decision_path(file.id)])) for file in advice]
+        await self._in_reader(self._inputs.remember, inputs.key, before, digests)
         return recorded
+
+    async def recent_advice(self, key: str, until: Hour) -> Sequence[PastAdvice]:
+        """Return the advice of the last hours up to `until` with what was done about it, oldest first."""
+        return await self._in_reader(self._inputs.recent_advice, key, until)
+
+    async def grids(self) -> Mapping[str, GridRecord]:
+        """Return every grid in force by its id; a file that breaks is refused, its last valid form stays."""
+        return await self._in_reader(self._shelf.records)
+
+    @property
+    def grid_faults(self) -> Mapping[str, str]:
+        """Grid files that are not in force as they lie there, and why."""
+        return dict(self._shelf.faults)
+
+    async def settle(self) -> None:
+        """Finish or undo what a failed write began, and see what is there now.
+
+        Raises:
+            CommitFailed: The disk or Git does not answer; try again.
+        """
+        await self._in_writer(self._writer.settle)
+        doubtful, self._doubtful = self._doubtful, []
+        for change_set in doubtful:
+            await self._in_reader(self._notice, change_set)
 
     async def flush(self) -> int:
         """Commit each snapshot that waits for a judgement on its own; returns how many went in."""
@@ -297,7 +340,7 @@ class Store:
             DataInvalid, HistoryRefused, CommitFailed: See `market.errors`.
         """
         await self._in_reader(check_content, change_set)
-        if not any(parse_snapshot(path) or parse_candles(path) for path in change_set.files):
+        if not any(map(_is_stamped, change_set.files)):
             return await self._recorded(change_set, next(iter(change_set.files)))
         # No window is read between the stamp and the rename: what a judgement saw follows from stamps.
         async with self._reading:
@@ -308,11 +351,7 @@ class Store:
 
         It was fetched a while ago; an hour judged meanwhile did not see it, and a replay must not either.
         """
-        keys = {
-            name.key for path in change_set.files if (name := parse_snapshot(path) or parse_candles(path))
-        }
-        if not keys:
-            return change_set
+        keys = {_market_of(path, data) for path, data in change_set.files.items() if _is_stamped(path)}
         instant = self._clock.now()
         for key in keys:
             newest = await anyio.to_thread.run_sync(self.ledger.newest_judged, key)
@@ -325,7 +364,9 @@ class Store:
         files = {}
         for path, data in change_set.files.items():
             files[path] = data
-            if parse_snapshot(path) or parse_candles(path):
+            if is_action(path):
+                files[path] = restamped_action(data, path, instant)
+            elif _is_stamped(path):
                 there = disk.read(self.root / path)
                 known = there is not None and same_content(there, data)
                 files[path] = there if known and there is not None else restamped(data, instant)
@@ -339,6 +380,11 @@ class Store:
         """Commit the configuration in force under its hash; nothing happens when it is there."""
         path = config_path(config_hash)
         return await self.write(ChangeSet({path: yaml_bytes}, f"[config] {config_hash}"))
+
+    async def window(self, key: str, hour: Hour, known_at: datetime) -> MarketWindow:
+        """Return the bars up to `hour` as known at an instant."""
+        async with self._reading:
+            return await self._in_reader(self._reader.load_window, key, hour, self._timeframes, known_at)
 
     async def load_snapshot(self, key: str, hour: Hour) -> MarketSnapshot:
         """Return the best snapshot of an hour; errors as `SnapshotReader.load_snapshot`."""
@@ -585,7 +631,11 @@ class Store:
         number: int | None = None
         try:
             async with self._queue:
-                number = await self._in_writer(self._hand_over, change_set, joins)
+                try:
+                    number = await self._in_writer(self._hand_over, change_set, joins)
+                except CommitFailed:
+                    self._doubtful.append(change_set)
+                    raise
                 await self._in_reader(self._notice, change_set)
                 async with self._turn:
                     if number not in self._commit_names:
@@ -609,6 +659,14 @@ class Store:
             self._wanted.add(number)
         return number
 
+    def _committed_bytes(self, path: str) -> bytes | None:
+        """Return the newest committed bytes of a path, None where there are none."""
+        try:
+            blob = self._repository.blobs([path]).get(path)
+            return None if blob is None else self._repository.bytes_of(blob)
+        except GitFailed:
+            return None
+
     def _commit_of(self, path: str) -> str:
         try:
             return self._repository.commit_of(path)
@@ -623,7 +681,7 @@ class Store:
         for path in (*change_set.files, *change_set.removes):
             if judged := parse_metrics(path):
                 self._inputs.notice(*judged)
-            elif path in change_set.files:
+            elif path in change_set.files and (self.root / path).is_file():
                 self._reader.notice(path)
 
     async def _quarantine_faults(self) -> int:
@@ -692,3 +750,23 @@ class Store:
         self, work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
     ) -> _Result:
         return await anyio.to_thread.run_sync(partial(work, *args, **kwargs), limiter=self._remote_thread)
+
+
+def _is_stamped(path: str) -> bool:
+    """Say whether what a judgement sees of a file depends on when it landed."""
+    return bool(parse_snapshot(path) or parse_candles(path) or is_action(path))
+
+
+def _market_of(path: str, data: bytes) -> str:
+    name = parse_snapshot(path) or parse_candles(path)
+    return decode_action(data, path).market if name is None else name.key
+
+
+def _written(evaluation: Evaluation, root: Path) -> tuple[dict[str, bytes], list[DecisionFile]]:
+    """Return the files of a judgement and its recommendations; not on the loop, YAML takes milliseconds."""
+    inputs = evaluation.inputs
+    advice = [decision_file(evaluation, each) for each in evaluation.advice]
+    files = {decision_path(file.id): encode(file) for file in advice}
+    files |= exit_states_growth(evaluation, root)
+    files[metrics_path(inputs.key, inputs.hour)] = encode_metrics(metrics_file(evaluation))
+    return files, advice

@@ -13,15 +13,16 @@ from market.errors import DataInvalid, RepositoryUnusable
 from market.hours import Hour
 from store import disk, yaml_text
 from store.agreement import across_files
+from store.calibration_files import decode_calibration
 from store.candle_files import CandlePart, decode_candles
 from store.columns import HourColumns, columns_of
+from store.decision_files import check_decision, decision_of
 from store.git import GitCommands, GitFailed, blob_id, git_environment
 from store.growth import grid_fault
 from store.history import HistoryModel, commits_of, hours_lost
-from store.inputs import digest_of_bytes
 from store.paths import Kind, classify, parse_candles, parse_grid, parse_metrics, parse_snapshot
 from store.records import MetricsFile, decode_metrics
-from store.seal import opened
+from store.seal import digest_of_bytes, opened
 from store.snapshots import decode_snapshot
 
 Progress = Callable[[str, int, int], None]
@@ -185,6 +186,12 @@ class _Check:
         elif judged:
             self._market(judged[0]).records.append((path, decode_metrics(data, path, judged)))
             self._digests[path] = {digest_of_bytes(data)}
+        elif decision_of(path):
+            check_decision(data, path)
+            self._digests[path] = {digest_of_bytes(data)}
+        elif path.startswith("calibration/"):
+            decode_calibration(data, path)
+            self._digests[path] = {digest_of_bytes(data)}
         elif parse_grid(path):
             if fault := grid_fault(path, data):
                 self._find(path, fault)
@@ -221,7 +228,7 @@ class _Check:
 
 
 def _digests_of(path: str, data: bytes) -> set[str]:
-    if parse_metrics(path):
+    if path.endswith(".yaml"):
         return {digest_of_bytes(data)}
     try:
         return {str(opened(data, path, 1)["digest"])}

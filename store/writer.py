@@ -109,7 +109,7 @@ class Writer:
             HistoryRefused: A file would change that may not.
             CommitFailed: The disk refused; what was begun is undone or finished by the next call.
         """
-        self._settle()
+        self.settle()
         check_form(change_set)
         files, data = self._new_files(change_set)
         if not files and not joins:
@@ -147,7 +147,7 @@ class Writer:
         Raises:
             CommitFailed: Git failed; files and intents stay, and a later call commits them.
         """
-        self._settle()
+        self.settle()
         return self._commit()
 
     def merge(self, theirs: str, accepts: Accepts, at: datetime) -> MergePlan | None:
@@ -184,7 +184,8 @@ class Writer:
 
     # -- hand-over
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Finish or undo what a failed call began; errors as in `recover`."""
         if self._unsettled:
             self.recover()
 

@@ -29,21 +29,19 @@ from daemon.commands.sharing import (
     progress_console,
     settings_of,
 )
-from daemon.settings import CollectionSettings
+from daemon.settings import CollectionSettings, policy_of_repository
 from daemon.windows import RecordedHours, RepositoryHours
-from decisions.evaluate import Evaluation, HourInputs, Policy, evaluate
-from market.errors import DataInvalid
+from decisions.evaluate import Evaluation, evaluate
+from decisions.inputs import HourInputs, Policy
 from market.hours import Hour
 from market.keys import checked_key
 from regime.config import RegimeConfig
 from regime.engine import RegimeEngine
 from regime.service import BadHour, RangeSummary, RegimeAnalysisService
-from store import yaml_text
-from store.paths import config_path, metrics_path
+from store.paths import metrics_path
 from store.recorded import RecordedMarket, choose_markets, parse_name
 from store.recorded_windows import RecordedWindows
 from store.records import MetricsFile, encode_metrics, metrics_file
-from store.seal import validated
 from store.verify import verify as verify_repository
 
 
@@ -123,7 +121,7 @@ def _from_repository(
     key: str, root: Path, span: tuple[Hour | None, Hour | None], config: Path | None, *, everything: bool
 ) -> _Asked:
     """Return the hours of a repository; the policy is the one that a record names, or `config` if given."""
-    policies = _Policies(root, config)
+    policies = Policies(root, config)
     source = RepositoryHours(
         root,
         max_missing_minutes=policies.default.max_missing_minutes,
@@ -149,38 +147,24 @@ def _from_repository(
     return _Asked(RegimeAnalysisService(source, judge), start, end, compared)
 
 
-class _Policies:
+class Policies:
     """Policies by the hash that a record names, read from `configs/` of the repository."""
 
     def __init__(self, root: Path, config: Path | None) -> None:
         self._root, self._forced = root, config is not None
-        if config is not None:
-            settings = settings_of(config)
-            regime, most_missing = settings.regime, settings.collection.max_missing_minutes
-            name = settings.config_hash()
-        else:
-            regime, most_missing, name = RegimeConfig(), CollectionSettings().max_missing_minutes, "default"
-        engine = RegimeEngine(regime)
-        self.default = Policy(name, engine, most_missing)
-        self.timeframes = engine.timeframes()
+        self.default = (
+            Policy("default", RegimeEngine(RegimeConfig()), CollectionSettings().max_missing_minutes)
+            if config is None
+            else settings_of(config).policy()
+        )
+        self.timeframes = RegimeEngine(self.default.engine.config).timeframes()
         self._known: dict[str, Policy] = {}
 
     def named(self, config_hash: str | None) -> Policy:
         if self._forced or config_hash is None:
             return self.default
         if config_hash not in self._known:
-            path = config_path(config_hash)
-            try:
-                rules = yaml_text.load((self._root / path).read_bytes(), path)
-                regime = validated(RegimeConfig, rules["regime"], path)
-                collection = validated(CollectionSettings, rules["collection"], path)
-            except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
-                raise DataInvalid(
-                    path, "", f"the configuration that a record names is not usable: {error}"
-                ) from None
-            self._known[config_hash] = Policy(
-                config_hash, RegimeEngine(regime), collection.max_missing_minutes
-            )
+            self._known[config_hash] = policy_of_repository(self._root, config_hash)
         return self._known[config_hash]
 
 

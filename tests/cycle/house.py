@@ -115,6 +115,9 @@ class House:
         path = self.folder / "data" / "metrics" / key / f"{hour.opens_at:%Y-%m-%d-%H}.yaml"
         return yaml.safe_load(path.read_text())
 
+    def record_bytes(self, hour: Hour, key: str = "ETH-USDT") -> bytes:
+        return (self.folder / "data" / "metrics" / key / f"{hour.opens_at:%Y-%m-%d-%H}.yaml").read_bytes()
+
     def judged(self, key: str = "ETH-USDT") -> list[str]:
         return sorted(path.stem for path in (self.folder / "data" / "metrics" / key).glob("*.yaml"))
 

@@ -24,6 +24,7 @@ async def test_an_hour_comes_in_is_judged_recorded_in_one_commit_and_told(tmp_pa
         assert f"Config-Hash: {record['config_hash']}" in message
         changed = git(tmp_path / "data", "show", "--name-only", "--format=", "HEAD").split()
         assert changed == [
+            f"decisions/{hour.closes_at:%Y-%m-%d}/dec-ETH-USDT-{hour.closes_at:%H%M%S}.yaml",
             f"metrics/ETH-USDT/{hour.opens_at:%Y-%m-%d-%H}.yaml",
             f"snapshots/ETH-USDT/{hour.opens_at:%Y/%m/%d/%H}.json",
         ]
@@ -143,7 +144,7 @@ async def test_an_incomplete_hour_is_completed_by_the_fetch_at_five_minutes(tmp_
         folder = tmp_path / "data" / "snapshots" / "ETH-USDT" / f"{hour.opens_at:%Y/%m/%d}"
         assert {path.name for path in folder.glob("01*")} == {"01.json", "01.partial-1.json"}
         changed = git(tmp_path / "data", "show", "--name-only", "--format=", "HEAD").split()
-        assert len(changed) == 3  # both files and the judgement, one commit
+        assert len(changed) == 4  # both files, the judgement and its advice, one commit
     assert_sound(tmp_path)
 
 

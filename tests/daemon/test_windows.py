@@ -13,7 +13,7 @@ import pytest
 from daemon.commands.reading import analyze
 from daemon.commands.sharing import Finding
 from daemon.windows import RecordedHours, RepositoryHours
-from decisions.evaluate import HourInputs
+from decisions.inputs import HourInputs
 from market.errors import DataInvalid, RepositoryUnusable
 from market.hours import Hour, Timeframe, hours_between
 from regime.service import BadHour, RegimeAnalysisService

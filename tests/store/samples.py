@@ -9,11 +9,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from decisions.evaluate import Evaluation, HourInputs
+from decisions.evaluate import Evaluation
+from decisions.inputs import HourInputs
+from grid.geometry import Spacing
+from grid.parameters import GridParameters
+from grid.record import GridRecord, GridVersion
 from market.candles import Candle
 from market.hours import Hour, Timeframe
 from market.snapshot import MarketSnapshot, build_snapshot
 from regime.analysis import Components, Confidence, MetricReading, PriceRange, RegimeAnalysis, Verdict
+from store.grids import encode_grid
 from store.settings import StoreSettings
 from store.store import Store
 
@@ -185,3 +190,22 @@ class Told:
 
 
 NOON = datetime(2026, 2, 2, 12, tzinfo=UTC)
+
+
+def grid_file(grid_id: str = "eth-1", lower: tuple[int, ...] = (1800,), market: str = KEY) -> bytes:
+    """Return a grid's file with a version for each lower bound given, an hour apart."""
+    versions = tuple(
+        GridVersion.of(
+            GridParameters(
+                version=number,
+                lower=Decimal(bound),
+                upper=Decimal(2200),
+                levels=8,
+                spacing=Spacing.GEOMETRIC,
+                amount_per_grid=Decimal(50),
+            ),
+            FIRST.plus(number).opens_at,
+        )
+        for number, bound in enumerate(lower, start=1)
+    )
+    return encode_grid(GridRecord(grid_id=grid_id, market=market, versions=versions))

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decisions.evaluate import Evaluation, HourInputs
+from decisions.evaluate import Evaluation
+from decisions.inputs import HourInputs
 from market.candles import Candle
 from market.errors import DataInvalid, ValueOutOfRange
 from market.hours import Hour, Timeframe

@@ -190,13 +190,21 @@ def test_a_window_is_what_the_known_files_say(tmp_path_factory, files, asked, ea
         window = warm.load_window(KEY, hour, SPANS, known_at)
         fresh = reader(root)
         same(window, fresh.load_window(KEY, hour, SPANS, known_at))
-        assert warm.summary(window) == fresh.summary(window)
+        assert told(warm, window) == told(fresh, window)
         slow = Slow(root, known_at)
         for timeframe, days in SPANS.items():
             assert as_decimals(window, timeframe) == slow.bars(timeframe, hour, days), timeframe
         later = known_at + timedelta(days=90)  # nothing newer: the quick way
         same(warm.load_window(KEY, hour, SPANS, later), fresh.load_window(KEY, hour, SPANS, later))
     assert not warm.take_faults()
+
+
+def told(loaded, window):
+    """Return what the window's own snapshot tells, comparable."""
+    own = loaded.own_hour(window)
+    if own is None:
+        return None
+    return own.summary, [column.tolist() for column in own.minutes.columns()], own.grid_config, own.rules
 
 
 def test_a_later_file_changes_nothing_that_was_known(tmp_path):
@@ -235,8 +243,10 @@ def test_quality_tells_what_is_under_the_hour(tmp_path):
     assert quality(BASE.plus(2)).missing == 60
     assert quality(BASE.plus(3)).missing == 60
     window = loaded.load_window(KEY, BASE.plus(3), SPANS, BASE.plus(30).opens_at)
-    assert loaded.summary(window) is None
-    assert loaded.summary(loaded.load_window(KEY, BASE.plus(2), SPANS, BASE.plus(30).opens_at)) is None
+    assert loaded.own_hour(window) is None
+    empty = loaded.own_hour(loaded.load_window(KEY, BASE.plus(2), SPANS, BASE.plus(30).opens_at))
+    assert empty is not None
+    assert (empty.summary, len(empty.minutes)) == (None, 0)
 
 
 def test_scales_are_brought_to_the_finest(tmp_path):

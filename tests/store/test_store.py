@@ -46,6 +46,7 @@ from tests.store.samples import (
     Told,
     coarse_of,
     git,
+    grid_file,
     hour_snapshot,
     judged,
     opened,
@@ -531,7 +532,7 @@ async def test_an_operators_grid_is_taken_over(tmp_path, clock, bare):
     await store.push()
     clone = operator_clone(tmp_path, bare)
     (clone / "grids").mkdir()
-    (clone / GRID).write_text("grid_id: eth-1\nversions: [1]\nhistory: []\n")
+    (clone / GRID).write_bytes(grid_file())
     (clone / "a note.txt").write_text("hello")
     (clone / "README.md").unlink()
     operator_pushes(clone)
@@ -553,14 +554,28 @@ async def test_an_operators_grid_is_taken_over(tmp_path, clock, bare):
     assert verify(data).ok, verify(data).findings
 
 
+async def test_the_index_follows_files_that_grow(tmp_path, clock, bare):
+    """A grid's file changes between two refreshes: `git status` stays clean, the next start opens."""
+    store = await opened(tmp_path, clock, bare)
+    for versions in ((1800,), (1800, 1850), (1800, 1850, 1900)):
+        await store.write(ChangeSet({GRID: grid_file(lower=versions)}, "[grid] x"))
+        await store.refresh_index()
+        assert git(tmp_path / "data", "status", "--porcelain") == ""
+    await store.write(ChangeSet({GRID: grid_file(lower=(1800, 1850, 1900, 1950))}, "[grid] x"))
+    await store.aclose()
+    again = await opened(tmp_path, clock, bare)
+    assert git(tmp_path / "data", "status", "--porcelain") == ""
+    await again.aclose()
+
+
 async def test_what_may_not_come_from_outside_is_refused_by_name(tmp_path, clock, bare):
     """A changed or removed daemon file, a rewritten grid, a link: ours stay, and the refusal is said."""
     store = await Store.open(
         settings(tmp_path, bare), clock, max_missing_minutes=3, timeframes=TIMEFRAMES, create=True,
-        accepts=lambda _path, _ours, theirs: "lower above upper" if b"bad" in theirs else None,
+        markets=[KEY],
     )  # fmt: skip
-    await store.write(ChangeSet({GRID: b"grid_id: eth-1\nversions: [1]\n"}, "[grid] x"))
-    await store.write(ChangeSet({"grids/gone.yaml": b"grid_id: gone\n"}, "[grid] x"))
+    await store.write(ChangeSet({GRID: grid_file()}, "[grid] x"))
+    await store.write(ChangeSet({"grids/gone.yaml": grid_file("gone")}, "[grid] x"))
     await run_hour(store, clock, FIRST)
     await store.push()
     before = {
@@ -570,8 +585,8 @@ async def test_what_may_not_come_from_outside_is_refused_by_name(tmp_path, clock
     snapshot = "snapshots/ETH-USDT/2026/02/02/00.json"
     (clone / snapshot).write_text("{}")
     (clone / metrics_path(KEY, FIRST)).unlink()
-    (clone / GRID).write_text("grid_id: eth-1\nversions: [2]\n")
-    (clone / "grids/bad.yaml").write_text("grid_id: bad\n")
+    (clone / GRID).write_bytes(grid_file(lower=(1900,)))
+    (clone / "grids/bad.yaml").write_bytes(grid_file("bad", market="XRP-USDT"))
     (clone / "grids/gone.yaml").unlink()
     (clone / "grids/broken.yaml").write_text("a: [\n")
     (clone / "link").symlink_to("/etc/passwd")
@@ -583,7 +598,7 @@ async def test_what_may_not_come_from_outside_is_refused_by_name(tmp_path, clock
         snapshot, metrics_path(KEY, FIRST), GRID, "grids/bad.yaml", "grids/gone.yaml", "grids/broken.yaml",
         "link", "metrics/extra", "tab\there.txt",
     }  # fmt: skip
-    assert outcome.refused["grids/bad.yaml"] == "lower above upper"
+    assert outcome.refused["grids/bad.yaml"] == "market: XRP-USDT is not configured; known: ETH-USDT"
     assert store.state().refused_from_outside == outcome.refused
     after = {
         p: p.read_bytes() for p in (tmp_path / "data").rglob("*.*") if ".git" not in p.parts and p.is_file()
@@ -601,7 +616,7 @@ async def test_a_kill_between_merge_and_files_is_finished(tmp_path, clock, bare)
     await store.push()
     clone = operator_clone(tmp_path, bare)
     (clone / "grids").mkdir()
-    (clone / GRID).write_text("grid_id: eth-1\nversions: [1]\n")
+    (clone / GRID).write_bytes(grid_file())
     operator_pushes(clone)
 
     def stop():

@@ -10,7 +10,7 @@ import pytest
 from market.errors import RepositoryUnusable
 from store.paths import metrics_path
 from store.verify import summary_lines, verify
-from tests.store.samples import FIRST, KEY, HandClock, git, opened, run_hour
+from tests.store.samples import FIRST, KEY, HandClock, git, grid_file, opened, run_hour
 
 SNAPSHOT = "snapshots/ETH-USDT/2026/02/02/01.json"
 STATES = "exit_states/ETH-USDT/2026-02-02.yaml"
@@ -31,10 +31,8 @@ def sound(tmp_path_factory):
         store = await opened(place, clock)
         for offset in range(4):
             await run_hour(store, clock, FIRST.plus(offset), missing=(3,) if offset == 2 else ())
-        await store.write(ChangeSet({STATES: b"a: 1\n", GRID: b"grid_id: eth-1\nversions: [1]\n"}, "m"))
-        await store.write(
-            ChangeSet({STATES: b"a: 1\n---\nb: 1\n", GRID: b"grid_id: eth-1\nversions: [1, 2]\n"}, "m")
-        )
+        await store.write(ChangeSet({STATES: b"a: 1\n", GRID: grid_file()}, "m"))
+        await store.write(ChangeSet({STATES: b"a: 1\n---\nb: 1\n", GRID: grid_file(lower=(1800, 1850))}, "m"))
         await store.aclose()
 
     asyncio.run(fill())
@@ -93,7 +91,7 @@ def _rewrite_states(data: Path) -> None:
 
 
 def _rewrite_grid(data: Path) -> None:
-    (data / GRID).write_text("grid_id: eth-1\nversions: [1]\n")
+    (data / GRID).write_bytes(grid_file())
     commit_all(data)
 
 
@@ -148,7 +146,7 @@ def _damage_object(data: Path) -> None:
         (_remove_record, "1 hours before it were never judged"),
         (_remove_and_return, "came back after it was removed"),
         (_rewrite_states, f"{STATES}: append-only"),
-        (_rewrite_grid, f"{GRID}: versions does not begin with ours"),
+        (_rewrite_grid, f"{GRID}: versions"),
         (_break_grid, "grids/other.yaml: "),
         (_misplace, "snapshots/notes.txt: in a folder of the data repository"),
         (_merge_snapshot, "changed by a merge"),

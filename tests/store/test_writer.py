@@ -24,7 +24,7 @@ from store.repository import Repository
 from store.snapshots import encode_snapshot
 from store.verify import verify
 from store.writer import Writer
-from tests.store.samples import FIRST, KEY, NOON, git, hour_snapshot
+from tests.store.samples import FIRST, KEY, NOON, git, grid_file, hour_snapshot
 
 GRID = "grids/eth-1.yaml"
 STATES = "exit_states/ETH-USDT/2026-02-02.yaml"
@@ -169,21 +169,21 @@ def test_history_never_changes(writer, place):
     """Write-once files keep their bytes, growing ones their past."""
     (path, data), *_ = snapshot_files().items()
     writer.hand_over(ChangeSet({path: data}, "m"), NOON)
-    writer.hand_over(ChangeSet({STATES: b"a: 1\n", GRID: b"grid_id: eth-1\nversions: [1]\n"}, "m"), NOON)
+    writer.hand_over(ChangeSet({STATES: b"a: 1\n", GRID: grid_file()}, "m"), NOON)
     writer.commit_waiting()
     before = tree(place)
     for refused in (
         {path: encode_snapshot(hour_snapshot(FIRST, seed=1))},
         {STATES: b"b: 1\n"},
-        {GRID: b"grid_id: eth-1\nversions: [2]\n"},
-        {GRID: b"grid_id: eth-2\nversions: [1, 2]\n"},
+        {GRID: grid_file(lower=(1900,))},
+        {GRID: grid_file("eth-2", lower=(1800, 1850))},
         {GRID: b"[1"},
         {GRID: b"[1]"},
     ):
         with pytest.raises(HistoryRefused):
             writer.hand_over(ChangeSet(refused, "m"), NOON)
     assert tree(place) == before
-    grown = {STATES: b"a: 1\n---\nb: 2\n", GRID: b"grid_id: eth-1\nversions: [1, 2]\n"}
+    grown = {STATES: b"a: 1\n---\nb: 2\n", GRID: grid_file(lower=(1800, 1850))}
     writer.hand_over(ChangeSet(grown, "m"), NOON)
     writer.commit_waiting()
     assert committed(place).items() >= grown.items()
@@ -250,9 +250,9 @@ def test_every_kind_of_file_is_checked(path):
     with pytest.raises(DataInvalid):
         check_content(ChangeSet({path: b"{"}, "m"))
     check_content(ChangeSet({**snapshot_files(), "notes.txt": b"{"}, "m"))
-    with pytest.raises(DataInvalid, match="expected a list"):
+    with pytest.raises(DataInvalid, match="grid_id"):
         check_content(ChangeSet({GRID: b"versions: 3\n"}, "m"))
-    check_content(ChangeSet({GRID: b"versions: []\n"}, "m"))
+    check_content(ChangeSet({GRID: grid_file()}, "m"))
 
 
 class FailingOs:
@@ -429,7 +429,7 @@ from datetime import timedelta
 from pathlib import Path
 from market import failpoints
 from store.change_set import ChangeSet
-from tests.store.samples import NOON
+from tests.store.samples import grid_file, NOON
 from tests.store.test_writer import STATES, writer_at, write_all
 place, name, countdown = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 def kill():

@@ -1,0 +1,245 @@
+"""Advice on the command line: `decisions`, `explain`, `decide`, `replay`."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from daemon.clock import WallClock
+from daemon.commands.history import writing
+from daemon.commands.reading import Policies
+from daemon.commands.running import ClockOption, clock_of
+from daemon.commands.sharing import (
+    ConfigOption,
+    Finding,
+    FormatOption,
+    RepoOption,
+    checked_format,
+    console,
+    fail,
+    in_loop,
+    print_json,
+    settings_of,
+)
+from decisions.actions import Answer
+from decisions.answering import Set
+from decisions.evaluate import evaluate
+from decisions.explain import explain as explain_words
+from market.hours import Hour, parse_instant
+from regime.analysis import ENGINE_VERSION, Verdict
+from store.advice import Deed, Recorded, decision_ids, deed_change_set, read_advice
+from store.decision_files import decision_file, decision_path, encode, past_advice, recommendation_of
+from store.grids import GridShelf
+from store.inputs import ReadOnlyStore
+
+_LISTED_DAYS = 7
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(decisions)
+    app.command()(explain)
+    app.command()(decide)
+    app.command()(replay)
+
+
+def _root(repo: Path | None, config: Path | None) -> Path:
+    return repo or settings_of(config).data_repository.base_path
+
+
+def decisions(
+    since: Annotated[
+        str | None, typer.Option(help="First day, 2026-02-02; the last week of records if left out.")
+    ] = None,
+    wanted: Annotated[bool, typer.Option("--open", help="Only what still waits for an answer.")] = False,
+    repo: RepoOption = None,
+    config: ConfigOption = None,
+    form: FormatOption = "table",
+) -> None:
+    """List what was recommended, what was done about it and what waits for an answer.
+
+    Example: regimed decisions --since 2026-02-02
+    """
+    checked_format(form)
+    root = _root(repo, config)
+    found = [read_advice(root, each) for each in decision_ids(root, since or _a_week_back(root))]
+    now = WallClock().now()
+    if wanted:
+        found = [each for each in found if each.advice.is_open(now)]
+    if form == "json":
+        print_json([_as_json(each) for each in found])
+        return
+    table = Table(
+        "decision", "grid", "action", "sure", "exit state", "answer", "reason", box=None, pad_edge=False
+    )
+    for each in found:
+        file, answer = each.file, each.advice.answer
+        last = each.actions[-1].action.value if each.actions else "-"
+        table.add_row(
+            file.id,
+            file.grid_id,
+            file.action.value,
+            "-" if file.confidence.value is None else f"{file.confidence.value:.2f}",
+            file.exit_state or "-",
+            last if answer is None else answer.action.value,
+            file.reason[:100],
+        )
+    console().print(table)
+
+
+def _a_week_back(root: Path) -> str | None:
+    newest = max((each[:10] for each in decision_ids(root)), default=None)
+    if newest is None:
+        return None
+    return f"{datetime.fromisoformat(newest) - timedelta(days=_LISTED_DAYS):%Y-%m-%d}"
+
+
+def _as_json(each: Recorded) -> dict[str, Any]:
+    return {
+        **each.file.model_dump(mode="json"),
+        "actions": [action.model_dump(mode="json") for action in each.actions],
+    }
+
+
+def explain(
+    decision_id: Annotated[str, typer.Argument(metavar="ID", help="2026-02-02/dec-ETH-USDT-150000")],
+    repo: RepoOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Tell a recommendation in plain words: what, why, how sure, what it is worth, what would change it.
+
+    Example: regimed explain 2026-02-02/dec-ETH-USDT-150000
+    """
+    found = read_advice(_root(repo, config), decision_id)
+    file = found.file
+    lines = explain_words(
+        recommendation_of(file),
+        None if file.verdict is None else Verdict(file.verdict),
+        None if file.scores is None else file.scores.p,
+        past_advice(file, list(found.actions)).actions,
+    )
+    for line in lines:
+        print(line)
+
+
+def decide(
+    decision_id: Annotated[str, typer.Argument(metavar="ID", help="2026-02-02/dec-ETH-USDT-150000")],
+    answer: Annotated[str, typer.Argument(help="accept, decline or note.")],
+    at: Annotated[
+        str | None, typer.Option(help="When it was done, 2026-02-02T15:20:00Z; now if left out.")
+    ] = None,
+    lower: Annotated[str | None, typer.Option(help="Lowest price as really set.")] = None,
+    upper: Annotated[str | None, typer.Option(help="Highest price as really set.")] = None,
+    amount: Annotated[str | None, typer.Option(help="Quote amount a level as really set.")] = None,
+    price: Annotated[str | None, typer.Option(help="Price at which it was done.")] = None,
+    note: Annotated[str | None, typer.Option(help="In your own words.")] = None,
+    late: Annotated[bool, typer.Option("--late", help="Accept advice that has expired.")] = False,
+    config: ConfigOption = None,
+    clock: ClockOption = None,
+) -> None:
+    """Record what you did about a recommendation; an accept starts, stops or moves the grid in the records.
+
+    Example: regimed decide 2026-02-02/dec-ETH-USDT-150000 accept --at 2026-02-02T15:20:00Z
+    """
+    if answer not in ("accept", "decline", "note"):
+        fail(f"{answer!r}: expected accept, decline or note", 2)
+    settings, time = settings_of(config), clock_of(clock)
+    root = settings.data_repository.base_path
+    deed = Deed(
+        answer=Answer(answer),
+        at=time.now() if at is None else _instant(at),
+        actor=getpass.getuser(),
+        price=_number(price, "--price"),
+        note=note,
+        set_=Set(_number(lower, "--lower"), _number(upper, "--upper"), _number(amount, "--amount")),
+        late=late,
+    )
+
+    async def record() -> str:
+        async with writing(settings, time) as write:
+            recorded = read_advice(root, decision_id)
+            grid = GridShelf(root).records().get(recorded.file.grid_id)
+            return await write(deed_change_set(recorded, deed, grid, time.now()))
+
+    print(f"recorded in commit {in_loop(record)}")
+
+
+def replay(
+    decision_id: Annotated[str, typer.Argument(metavar="ID", help="2026-02-02/dec-ETH-USDT-150000")],
+    digests_only: Annotated[
+        bool, typer.Option("--digests-only", help="Check only that the inputs are what they were.")
+    ] = False,
+    repo: RepoOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Recompute a recommendation from the inputs that it names and compare it byte for byte.
+
+    Exit code 1 where it differs, or where an input is no longer what it was.
+
+    Example: regimed replay 2026-02-02/dec-ETH-USDT-150000
+    """
+    root = _root(repo, config)
+    found = read_advice(root, decision_id)
+    policies = Policies(root, None)
+    store = ReadOnlyStore(
+        root, max_missing_minutes=policies.default.max_missing_minutes, timeframes=policies.timeframes
+    )
+    wrong = list(store.inputs.changed_inputs(found.file.inputs.files))
+    for line in wrong:
+        print(line)
+    if digests_only or wrong:
+        print(f"{len(found.file.inputs.files)} inputs, {len(wrong)} not what they were")
+        raise Finding(1 if wrong else 0)
+    hour = Hour.parse(found.file.hour)
+    (inputs,) = store.read_inputs(found.file.market, [hour])
+    evaluation = evaluate(inputs, policies.named(found.file.config_hash))
+    again = {advice.id: decision_file(evaluation, advice) for advice in evaluation.advice}
+    path = decision_path(decision_id)
+    if found.file.engine_version != ENGINE_VERSION:
+        print(f"recorded by engine {found.file.engine_version}, this is engine {ENGINE_VERSION}")
+    now = again.get(decision_id)
+    if now is not None and encode(now) == (root / path).read_bytes():
+        print(f"{decision_id}: identical, byte for byte")
+        return
+    for line in _differences(
+        found.file.model_dump(mode="json"), None if now is None else now.model_dump(mode="json")
+    ):
+        print(line)
+    raise Finding(1)
+
+
+def _differences(recorded: Any, now: Any, where: str = "") -> Iterator[str]:
+    """Yield each field that differs: recorded, then recomputed."""
+    if isinstance(recorded, dict) and isinstance(now, dict):
+        for name in sorted({*recorded, *now}):
+            yield from _differences(recorded.get(name), now.get(name), f"{where}.{name}" if where else name)
+    elif isinstance(recorded, list) and isinstance(now, list) and len(recorded) == len(now):
+        for place, (one, other) in enumerate(zip(recorded, now, strict=True)):
+            yield from _differences(one, other, f"{where}.{place}")
+    elif recorded != now:
+        yield f"{where or 'record'}: recorded {recorded!r}, recomputed {now!r}"
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        return fail(f"--at: {error}", 2)
+
+
+def _number(text: str | None, option: str) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return fail(f"{option}: {text!r} is not a number", 2)
+    if not number.is_finite() or number <= 0:
+        return fail(f"{option}: {text}, expected more than 0", 2)
+    return number

@@ -1,0 +1,122 @@
+"""Looking back: `kpis`, how well exits and stops did over any period."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from daemon.clock import WallClock
+from daemon.commands.sharing import (
+    ConfigOption,
+    FormatOption,
+    RepoOption,
+    checked_format,
+    console,
+    fail,
+    print_json,
+    settings_of,
+)
+from decisions.episodes import Episode
+from decisions.kpi_targets import KpisConfig
+from decisions.kpis import KpiReport
+from decisions.kpis import kpis as measure
+from decisions.realised import OutcomesConfig
+from market.hours import Timeframe
+from regime.config import RegimeConfig
+from store.episodes import advice_between, episodes_of
+from store.grids import GridShelf
+from store.inputs import ReadOnlyStore
+from store.minutes import MinuteShelf
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(kpis)
+
+
+def kpis(
+    first: Annotated[str | None, typer.Option("--from", help="First day, 2026-02-02.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Day after the last one.")] = None,
+    repo: RepoOption = None,
+    config: ConfigOption = None,
+    form: FormatOption = "table",
+) -> None:
+    """Measure how well exits and stops did: avoided stop-losses, false exits, reaction times, alerts.
+
+    Over the whole record if no day is named. Fewer than 10 cases are insufficient, and nothing is 0 for
+    want of cases.
+
+    Example: regimed kpis --from 2026-02-01 --to 2026-03-01
+    """
+    checked_format(form)
+    settings = None if repo is not None and config is None else settings_of(config)
+    root = repo if repo is not None else settings_of(config).data_repository.base_path
+    report = kpis_of(
+        root,
+        None if first is None else _day(first, "--from"),
+        None if last is None else _day(last, "--to"),
+        KpisConfig() if settings is None else settings.kpis,
+        OutcomesConfig() if settings is None else settings.outcomes,
+    )
+    if form == "json":
+        print_json(report.as_record())
+        return
+    out = console()
+    out.print(f"{report.start:%Y-%m-%d %H:%M} to {report.end:%Y-%m-%d %H:%M} UTC")
+    table = Table("KPI", "value", "95 %", "n", "target", "stretch", "note", box=None, pad_edge=False)
+    for row in report.kpis:
+        table.add_row(
+            row.name,
+            _number(row.value),
+            "-" if row.low is None else f"{row.low:.2f} to {row.high:.2f}",
+            str(row.n),
+            _number(row.target),
+            _number(row.stretch),
+            row.note,
+        )
+    out.print(table)
+
+
+def kpis_of(
+    root: Path,
+    start: datetime | None,
+    end: datetime | None,
+    config: KpisConfig,
+    outcomes: OutcomesConfig,
+) -> KpiReport:
+    """Return the KPIs of a repository, over its whole record where no bounds are given."""
+    store = ReadOnlyStore(root, max_missing_minutes=outcomes.tolerated_missing_minutes, timeframes=_SPANS)
+    shelf, episodes = MinuteShelf(root), list[Episode]()
+    now = WallClock().now()
+    closes: list[datetime] = []
+    for record in GridShelf(root).records().values():
+        newest = store.ledger.newest_judged(record.market)
+        if newest is None:
+            continue
+        closes.append(newest.closes_at)
+        window = store.reader.load_window(record.market, newest, _SPANS, max(now, newest.closes_at))
+        episodes += episodes_of(root, record, window, shelf, config, outcomes.tolerated_missing_minutes)
+    if not episodes:
+        fail(f"{root}: no grid ever ran; there is nothing to measure", 1)
+    began = start or min(episode.started_at for episode in episodes)
+    ended = end or max(closes)
+    if began >= ended:
+        fail(f"--from {began:%Y-%m-%d} --to {ended:%Y-%m-%d}: the first day must lie before the last", 2)
+    return measure(episodes, advice_between(root, began, ended), began, ended, config)
+
+
+_SPANS = {Timeframe.H1: RegimeConfig().history.days(Timeframe.H1)}
+
+
+def _day(text: str, option: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        return fail(f"{option}: {text!r} is not a day; expected 2026-02-02", 2)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,61 @@
+"""The operator's deeds and the timers that run out: each becomes a file, through the one writer."""
+
+from __future__ import annotations
+
+import anyio.to_thread
+import structlog
+
+from daemon.app import App
+from decisions.actions import SYSTEM, Answer
+from decisions.timers import Due, due_timers
+from market.errors import CommitFailed, HistoryRefused
+from market.hours import last_closed_hour
+from notifications.advice import louder_notice
+from store.advice import Deed, deed_change_set, read_advice
+from store.store import Recorded
+
+_log = structlog.get_logger("operator")
+
+
+async def answer(app: App, decision_id: str, deed: Deed) -> Recorded:
+    """Record what was done about a recommendation, and what follows for the grid, in one commit.
+
+    Raises:
+        DataInvalid: No such decision, or it cannot be answered so; names the field.
+        CommitFailed, HistoryRefused: See `market.errors`.
+    """
+    recorded = await anyio.to_thread.run_sync(read_advice, app.store.root, decision_id)
+    grid = (await app.store.grids()).get(recorded.file.grid_id)
+    change_set = deed_change_set(recorded, deed, grid, app.clock.now())
+    done = await app.store.write(change_set)
+    app.bells.pusher.ring()
+    return done
+
+
+async def settle_timers(app: App) -> int:
+    """Record each advice that ran out unanswered, and tell louder what waits too long; returns how many.
+
+    Nothing is remembered: what is due follows from the records, so a restart finds the same.
+    """
+    now = app.clock.now()
+    settled = 0
+    for key in app.board.markets:
+        past = await app.store.recent_advice(key, last_closed_hour(now))
+        for due in due_timers(past, now, app.settings.advice):
+            settled += await _settled(app, key, due)
+    return settled
+
+
+async def _settled(app: App, key: str, due: Due) -> bool:
+    if due.what == "louder":
+        told = await anyio.to_thread.run_sync(app.outbox.enqueue, louder_notice(key, due.advice, due.at))
+        if told:
+            app.bells.notifier.ring()
+        return told
+    deed = Deed(Answer.EXPIRED, due.at, SYSTEM)
+    try:
+        await answer(app, due.advice.id, deed)
+    except (CommitFailed, HistoryRefused) as error:
+        _log.warning("an expiry was not recorded yet", decision=due.advice.id, error=str(error))
+        return False
+    return True

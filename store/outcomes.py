@@ -1,0 +1,234 @@
+"""What an outcome is measured by, put together from the records: the case, its minutes, its deeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from decisions.inputs import MarketCosts
+from decisions.outcomes import Horizon, outcome_at
+from decisions.paths import DecidedCase, RunningGrid
+from decisions.realised import OutcomesConfig
+from decisions.recommendation import Kind
+from grid.economics import PlanTerms, TradingRules
+from grid.parameters import GridParameters
+from grid.plan import GridPlan
+from grid.position import of_record as position_of_record
+from grid.position import opening_ts
+from grid.record import GridRecord
+from grid.state import state_at
+from market.candles import Bars
+from market.errors import DataInvalid
+from market.hours import Hour, instant_iso
+from market.keys import checked_key
+from store import disk, yaml_text
+from store.advice import Recorded, proposed_of
+from store.columns import HourColumns
+from store.decision_files import decision_of, evaluation_path, recommendation_of
+from store.minutes import MinuteShelf
+from store.paths import metrics_path
+from store.records import MetricsFile, NoAnalysisYaml, decode_metrics
+
+
+class EvaluationFile(BaseModel):
+    """What `.eval-{horizon}.yaml` holds: what became of a recommendation, written once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    schema_version: Literal[1]
+    decision: str
+    market: str
+    evaluated_at: str
+    outcome: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The records that a recommendation's outcome is measured by.
+
+    Attributes:
+        recorded: The recommendation with its actions.
+        record: The hour's metrics file.
+        snapshot: The hour's snapshot; None where there is none.
+        grid: The grid's file now; None where there is none.
+        costs: Of the market, by the configuration that the recommendation names.
+    """
+
+    recorded: Recorded
+    record: MetricsFile
+    snapshot: HourColumns | None
+    grid: GridRecord | None
+    costs: MarketCosts
+    symbol: str
+
+
+def due_evaluations(
+    root: Path, key: str, newest: Hour, look_back_h: int, at_most: int
+) -> list[tuple[str, Horizon]]:
+    """Return recommendations whose horizon is over and that have no evaluation of it, oldest first.
+
+    Args:
+        root: The repository.
+        key: Market.
+        newest: The newest judged hour.
+        look_back_h: How many hours before the newest due one are looked at.
+        at_most: So many are returned.
+    """
+    found = []
+    for horizon in Horizon:
+        last = newest.plus(-horizon.hours)
+        for index in range(last.index - look_back_h, last.index + 1):
+            for decision_id in decisions_of_hour(root, key, Hour(index)):
+                if not (root / evaluation_path(decision_id, horizon.value)).exists():
+                    found.append((decision_id, horizon))
+                    if len(found) == at_most:
+                        return found
+    return found
+
+
+def decisions_of_hour(root: Path, key: str, hour: Hour) -> list[str]:
+    """Return the names of an hour's recommendations in one market."""
+    day, start = f"{hour.closes_at:%Y-%m-%d}", f"dec-{checked_key(key)}-{hour.closes_at:%H%M%S}"
+    names = []
+    for name in disk.names_in(root / "decisions" / day):
+        stem = name.removesuffix(".yaml")
+        named = decision_of(f"decisions/{day}/{name}")
+        if named is not None and named[1] is None and (stem == start or stem.startswith(f"{start}-")):
+            names.append(named[0])
+    return names
+
+
+def read_record(root: Path, key: str, hour: Hour) -> MetricsFile | None:
+    """Return an hour's record, None where there is none; raises DataInvalid where it is corrupt."""
+    path = metrics_path(key, hour)
+    try:
+        return decode_metrics((root / path).read_bytes(), path, (key, hour))
+    except FileNotFoundError:
+        return None
+
+
+def evaluated(
+    evidence: Evidence, horizon: Horizon, shelf: MinuteShelf, config: OutcomesConfig, at: datetime
+) -> tuple[str, bytes] | None:
+    """Return path and bytes of the evaluation; None where not even the price of the hour is known.
+
+    Raises:
+        DataInvalid: A record is not what was written.
+    """
+    file = evidence.recorded.file
+    start = Hour.parse(file.hour).plus(1)
+    minutes, scale = shelf.between(file.market, start, start.plus(horizon.hours), _scale_of(evidence))
+    case = _case(evidence, minutes, scale)
+    if case is None:
+        return None
+    found = outcome_at(horizon, case, minutes, None, evidence.recorded.advice.actions, config)
+    made = EvaluationFile(
+        schema_version=1,
+        decision=file.id,
+        market=file.market,
+        evaluated_at=instant_iso(at),
+        outcome=found.as_record(),
+    )
+    return evaluation_path(file.id, horizon.value), yaml_text.dump(made.model_dump(mode="json"))
+
+
+def _scale_of(evidence: Evidence) -> int:
+    entry = evidence.record.exit_evaluation.get(evidence.recorded.file.grid_id)
+    position = None if entry is None else entry["position"]
+    own = 1 if evidence.snapshot is None else evidence.snapshot.price_scale
+    return max(own, 1 if position is None else int(position["terms"]["price_scale"]))
+
+
+def _case(evidence: Evidence, minutes: Bars, scale: int) -> DecidedCase | None:
+    file, summary = evidence.recorded.file, evidence.record.market_summary
+    if summary is None:
+        return None
+    price = int(Decimal(repr(summary.close)) * scale)
+    analysis = evidence.record.regime_analysis
+    atr = None if isinstance(analysis, NoAnalysisYaml) else analysis.atr
+    bounds = None if isinstance(analysis, NoAnalysisYaml) else (analysis.range.lower, analysis.range.upper)
+    grid, entered = None, None
+    if file.type is Kind.MANAGE:
+        running = _running(evidence, scale)
+        if running is not None:
+            grid, bounds = running
+    else:
+        terms = _terms(evidence, price, scale)
+        proposed = proposed_of(file)
+        if terms is not None and proposed is not None:
+            grid = _starting(terms, proposed.parameters)
+            bounds = float(proposed.parameters.lower), float(proposed.parameters.upper)
+        entered = _entered(evidence, minutes, scale)
+    return DecidedCase(
+        recommendation=recommendation_of(file),
+        quote=evidence.symbol.rpartition("-")[2],
+        price=price,
+        price_scale=scale,
+        base_scale=1 if evidence.snapshot is None else _base_scale(evidence.snapshot),
+        bounds=bounds,
+        atr=atr,
+        grid=grid,
+        entered=entered,
+    )
+
+
+def _running(evidence: Evidence, scale: int) -> tuple[RunningGrid, tuple[float, float]] | None:
+    """Return the running grid as it stood at the close, from the hour's own record."""
+    file = evidence.recorded.file
+    entry: Mapping[str, Any] | None = evidence.record.exit_evaluation.get(file.grid_id)
+    if entry is None or entry["position"] is None or evidence.grid is None:
+        return None
+    terms = PlanTerms.of_record(entry["position"]["terms"], file.id)
+    position = position_of_record(entry["position"]["state"], file.id)
+    factor = scale // terms.price_scale
+    terms, position = terms.rescaled(factor), position.rescaled(factor)
+    version = int(entry["grid_version"])
+    if version > len(evidence.grid.versions):
+        raise DataInvalid(file.id, "grid_version", f"{version}, but the grid's file has fewer")
+    parameters = evidence.grid.versions[version - 1].parameters
+    bounds = float(parameters.lower), float(parameters.upper)
+    return RunningGrid(terms.plan(parameters), position), bounds
+
+
+def _terms(evidence: Evidence, price: int, scale: int) -> PlanTerms | None:
+    rules = _rules(evidence.snapshot)
+    return None if rules is None else PlanTerms.of(price, scale, rules, evidence.costs.order)
+
+
+def _starting(terms: PlanTerms, parameters: GridParameters) -> RunningGrid | None:
+    try:
+        return RunningGrid.starting(terms.plan(parameters))
+    except DataInvalid:  # a proposal that was refused because it makes no grid
+        return None
+
+
+def _entered(evidence: Evidence, minutes: Bars, scale: int) -> GridPlan | None:
+    """Return the grid as the operator really set it up on accepting, at the price seen then."""
+    answer = evidence.recorded.advice.answer
+    if answer is None or evidence.grid is None or answer.action.value != "accept":
+        return None
+    state = state_at(evidence.grid, answer.at + timedelta(microseconds=1))
+    if state is None or not state.running or state.started_at != answer.at:
+        return None
+    before = minutes.between(0, opening_ts(answer.at))
+    rules = _rules(evidence.snapshot)
+    if not len(before) or rules is None:
+        return None
+    return PlanTerms.of(int(before.close[-1]), scale, rules, evidence.costs.order).plan(state.parameters)
+
+
+def _rules(snapshot: HourColumns | None) -> TradingRules | None:
+    if snapshot is None or snapshot.rules is None:
+        return None
+    return TradingRules(**{name: Decimal(text) for name, text in snapshot.rules.items()})
+
+
+def _base_scale(snapshot: HourColumns) -> int:
+    rules = _rules(snapshot)
+    return 1 if rules is None else rules.base_scale
