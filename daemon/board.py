@@ -23,6 +23,7 @@ class MarketState:
         caught_up: Hours judged late since the operator was told last.
         lost: Hours whose snapshot went to quarantine and is fetched again.
         known_at: When the newest judgement was made; the next one is not made earlier.
+        looked_back_from: The newest hour when all that was due was evaluated; None before the first time.
         grids: What the newest record says of running and stopped grids.
         trouble: Why the last attempt did not succeed; None after one that did.
     """
@@ -46,6 +47,7 @@ class MarketState:
     known_at: datetime | None = None
     caught_up: list[HourFacts] = field(default_factory=list)
     grids: Before | None = None
+    looked_back_from: Hour | None = None
 
     @property
     def owed(self) -> int:

@@ -31,13 +31,17 @@ async def evaluate_due(app: App, look_back_h: int = LOOK_BACK_H) -> int:
     """
     written = 0
     for market in app.settings.markets:
-        newest = app.board.markets[market.key].newest
-        if newest is None:
+        state = app.board.markets[market.key]
+        newest = state.newest
+        if newest is None or newest == state.looked_back_from:
             continue
+        hours = look_back_h
+        if state.looked_back_from is not None:  # the files said all there was before: only what is new is due
+            hours = min(newest.index - state.looked_back_from.index, look_back_h)
         files: dict[str, bytes] = {}
         grids = dict(await app.store.grids())
         due = await anyio.to_thread.run_sync(
-            due_evaluations, app.store.root, market.key, newest, look_back_h, MOST_AT_ONCE
+            due_evaluations, app.store.root, market.key, newest, hours, MOST_AT_ONCE
         )
         for decision_id, horizon in due:
             made = await anyio.to_thread.run_sync(
@@ -45,14 +49,16 @@ async def evaluate_due(app: App, look_back_h: int = LOOK_BACK_H) -> int:
             )
             if made is not None:
                 files[made[0]] = made[1]
-        if not files:
-            continue
-        try:
-            await app.store.write(ChangeSet(files, f"[eval] {market.key} {newest}: {len(files)} evaluations"))
-        except (CommitFailed, HistoryRefused) as error:
-            _log.warning("evaluations not recorded yet", market=market.key, error=str(error))
-            continue
-        written += len(files)
+        if files:
+            what = f"[eval] {market.key} {newest}: {len(files)} evaluations"
+            try:
+                await app.store.write(ChangeSet(files, what))
+            except (CommitFailed, HistoryRefused) as error:
+                _log.warning("evaluations not recorded yet", market=market.key, error=str(error))
+                continue
+            written += len(files)
+        if len(due) < MOST_AT_ONCE:
+            state.looked_back_from = newest
     return written
 
 

@@ -80,28 +80,33 @@ def due_evaluations(
         look_back_h: How many hours before the newest due one are looked at.
         at_most: So many are returned.
     """
-    found = []
+    found: list[tuple[str, Horizon]] = []
+    days: dict[str, list[str]] = {}
     for horizon in Horizon:
         last = newest.plus(-horizon.hours)
         for index in range(last.index - look_back_h, last.index + 1):
-            for decision_id in decisions_of_hour(root, key, Hour(index)):
-                if not (root / evaluation_path(decision_id, horizon.value)).exists():
-                    found.append((decision_id, horizon))
-                    if len(found) == at_most:
-                        return found
+            closes = Hour(index).closes_at
+            day = f"{closes:%Y-%m-%d}"
+            if day not in days:
+                days[day] = _names_of_day(root, key, day)
+            start = f"{day}/dec-{key}-{closes:%H%M%S}"
+            found += [
+                (name, horizon)
+                for name in days[day]
+                if (name == start or name.startswith(f"{start}-"))
+                and not (root / evaluation_path(name, horizon.value)).exists()
+            ]
+            if len(found) >= at_most:
+                return found[:at_most]
     return found
 
 
-def decisions_of_hour(root: Path, key: str, hour: Hour) -> list[str]:
-    """Return the names of an hour's recommendations in one market."""
-    day, start = f"{hour.closes_at:%Y-%m-%d}", f"dec-{checked_key(key)}-{hour.closes_at:%H%M%S}"
-    names = []
-    for name in disk.names_in(root / "decisions" / day):
-        stem = name.removesuffix(".yaml")
-        named = decision_of(f"decisions/{day}/{name}")
-        if named is not None and named[1] is None and (stem == start or stem.startswith(f"{start}-")):
-            names.append(named[0])
-    return names
+def _names_of_day(root: Path, key: str, day: str) -> list[str]:
+    """Return the names of a day's recommendations in one market."""
+    start = f"dec-{checked_key(key)}-"
+    entries = [name for name in disk.names_in(root / "decisions" / day) if name.startswith(start)]
+    named = (decision_of(f"decisions/{day}/{name}") for name in entries)
+    return [each[0] for each in named if each is not None and each[1] is None]
 
 
 def read_record(root: Path, key: str, hour: Hour) -> MetricsFile | None:

@@ -212,6 +212,10 @@ async def test_a_recommendation_is_looked_back_at_a_day_later_once(tmp_path):
         written = await evaluate_due(there.app)
         assert written == 2  # the hours 0 and 1 are a day ago
         assert await evaluate_due(there.app) == 0
+        there.state().looked_back_from = None  # as after a restart: the files say what is done
+        assert await evaluate_due(there.app) == 0
+        await there.hour(START.plus(26))
+        assert await evaluate_due(there.app) == 1
         found = sorted((tmp_path / "data" / "decisions").rglob("*.eval-24h.yaml"))
         outcome = yaml_text.load(found[0].read_bytes(), "x")["outcome"]
         assert outcome["price_start"] > 0
