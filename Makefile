@@ -1,9 +1,8 @@
 # The table of contents of working on regimed. `make demo` and `make test` set up all they need.
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := market regime decisions exchanges store notifications daemon
 
-.PHONY: setup demo test check lint types contracts coverage campaign calibration bench format lock clean
+.PHONY: setup demo test check lint types contracts coverage campaign calibration mutants bench format lock clean
 
 setup: .venv/ready
 
@@ -43,6 +42,9 @@ campaign: setup  ## kill -9 at 200 random moments and the model check; every rec
 
 calibration: setup  ## docs/calibration.md from recorded candles; DATA=../shared/data
 	$(BIN)/python docs/make_calibration.py $${DATA:-../shared/data}
+
+mutants: setup  ## one change at a time in the pure packages, and the tests must notice; FILES=... TESTS=... SEED=1 AT_MOST=...
+	$(BIN)/python -m tests.mutants $(FILES) --tests $(TESTS) --seed $${SEED:-1} $(if $(AT_MOST),--at-most $(AT_MOST))
 
 bench: setup  ## ratios against a named peer or limit, in one run
 	$(BIN)/python -m bench $(ARGS)

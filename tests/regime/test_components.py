@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import talib
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from market.candles import Bars, aggregate
@@ -32,7 +32,7 @@ from regime.components.states import (
     simplified_codes,
     simplified_regime,
 )
-from regime.config import ComponentsConfig, RegimeConfig
+from regime.config import ComponentsConfig, MetricsConfig, RegimeConfig
 from regime.engine import RegimeEngine
 from tests.regime.windows import START, bars_of_prices, recorded_bars, walk, walk_bars, window_of
 
@@ -116,6 +116,8 @@ def test_each_full_regime_has_its_simplified_one(full: str, label: str):
         ({"adx": 50.0, "di_balance": -0.5, "sma_slope": 0.5}, "neutral"),
         ({"adx": 50.0, "di_balance": 0.0, "sma_slope": 0.5}, "neutral"),
         ({"adx": 50.0, "di_balance": 0.5, "sma_slope": 0.0}, "neutral"),
+        ({"adx": 50.0, "di_balance": 0.0, "sma_slope": -0.5}, "neutral"),
+        ({"adx": 50.0, "di_balance": -0.5, "sma_slope": 0.0}, "neutral"),
     ],
 )
 def test_a_trend_needs_all_three_to_agree(inputs: dict[str, float], trend: str):
@@ -148,6 +150,7 @@ def test_inputs_agree_with_talib_and_numpy():
     found = folded(bars).columns.inputs
     for place, name in enumerate(INPUTS):
         assert found[place, 1500:] == pytest.approx(expected[name], abs=1.1e-6), name
+    assert (found[1:, 99:] == np.round(found[1:, 99:], 6)).all()  # as scores are
 
 
 @given(
@@ -156,6 +159,7 @@ def test_inputs_agree_with_talib_and_numpy():
     st.floats(0.01, 0.99),
     st.integers(0, 60),
 )
+@example(values=[float(at % 7) for at in range(40)], length=5, share=0.6, first=20)
 @settings(max_examples=200, deadline=None)
 def test_the_rolling_quantile_is_that_of_sorted_values(
     values: list[float], length: int, share: float, first: int
@@ -184,6 +188,31 @@ def test_fewer_than_a_hundred_bars_have_no_row():
     assert len(folded(walk_bars(60, 2)).told(0, 60)) == 0
 
 
+@pytest.mark.parametrize(
+    ("lengths", "wilder_bars", "first"),
+    [
+        ({}, 14, 99),
+        ({"minimum_bars": 30}, 14, 55),  # an average of 50, and that of 6 bars before
+        ({"minimum_bars": 30, "roc_bars": 70}, 14, 70),
+        ({"minimum_bars": 30}, 40, 79),  # ADX needs twice its length
+        ({"minimum_bars": 90}, 40, 89),
+    ],
+)
+def test_the_first_regime_waits_for_every_length(lengths: dict[str, int], wilder_bars: int, first: int):
+    """For the bars of history that are asked for, and for the longest of the averages."""
+    config = RegimeConfig(
+        components=ComponentsConfig(**lengths), metrics=MetricsConfig(wilder_bars=wilder_bars)
+    )
+    bars = walk_bars(130, 2)
+    found = ComponentFold.start(Timeframe.H1, 100).extended(bars, config)
+    assert set(found.columns.trend[:first]) == {NO_ROW}
+    assert np.isnan(found.columns.inputs[:, :first]).all()
+    assert np.isfinite(found.columns.inputs[:, first:]).all()
+    assert NO_ROW not in found.columns.trend[first:]
+    told = found.told(0, 130)
+    assert told.ts.tolist() == bars.ts[first:].tolist()
+
+
 CLEAR = {
     "TREND_UP": {"adx": 40.0, "di": 0.4, "slope": 0.2, "ratio": 0.8, "momentum": 0.6},
     "TREND_DOWN": {"adx": 40.0, "di": -0.4, "slope": -0.2, "ratio": 1.8, "momentum": -0.6},
@@ -201,6 +230,17 @@ def test_each_label_can_be_nearly_certain(label: str):
     found, sure = read(**CLEAR[label])
     assert found == label
     assert sure > 0.9
+
+
+def test_the_strength_of_a_trend_is_measured_on_its_own_side_of_20():
+    """From 20 to 30 where it trends, from 20 down to 14 where it does not."""
+    assert read(adx=20.5, di=0.5, slope=0.5, ratio=0.8, momentum=0.6) == ("TREND_UP", 0.05)
+    assert read(adx=19.4, di=0.5, slope=0.5, ratio=0.5, momentum=0.0) == ("RANGE", 0.1)
+
+
+def test_confidence_is_rounded_to_a_millionth():
+    """As scores are; 12.34567 % of the way from 20 to 30."""
+    assert read(adx=21.234567, di=0.5, slope=0.5, ratio=0.8, momentum=0.6) == ("TREND_UP", 0.123457)
 
 
 @pytest.mark.parametrize(

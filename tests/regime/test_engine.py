@@ -18,8 +18,10 @@ from market.window import MarketWindow
 from regime.analysis import Insufficient, RegimeAnalysis
 from regime.config import METRICS, RegimeConfig
 from regime.engine import RegimeEngine
-from regime.folds import HourFold
-from regime.readings import trend_label
+from regime.folds import HourFold, MetricFold, PriceFold, shared_rows
+from regime.metrics.atr import average_true_range
+from regime.precision import significant
+from regime.readings import read_metrics, trend_label
 from regime.scores import barrier_survival, hold_probability
 from tests.regime.windows import START, bars_of_prices, walk, walk_bars, window_of
 
@@ -68,9 +70,17 @@ def test_a_fold_has_the_same_bits_however_it_was_extended(cuts: list[int], seed:
     )
 
 
+def test_a_fold_measures_quote_prices():
+    """Whatever the scale that bars are stored in."""
+    fold = PriceFold.start(Timeframe.H1, 100).extended(SERIES.rows(0, 400), CONFIG)
+    high, low, close = (column[:400] / 100 for column in (SERIES.high, SERIES.low, SERIES.close))
+    assert fold.atr[-1] == significant(average_true_range(high, low, close))
+    assert fold.log_close == pytest.approx(np.log(close / close[0]), abs=1e-14)
+
+
 @pytest.mark.parametrize("margin", [0.0, 0.5])
 def test_an_hour_is_inside_or_outside_by_its_own_range_and_has_the_probability_of_its_place(margin: float):
-    """A close on a bound is inside, one on an outer line not outside; outside p0 is 0, without a range NaN."""
+    """A close on a bound is inside, on an outer line not outside; outside p0 is 0, without a range NaN."""
     config = CONFIG.model_copy(update={"range": CONFIG.range.model_copy(update={"outside_margin": margin})})
     fold = HourFold.start(1).extended(walk_bars(900, 4, price=300.0, price_scale=1), config)
     seen = set()
@@ -157,6 +167,17 @@ def test_one_changed_number_is_enough_to_fold_again(column: str):
     engine.analyze(window_of(wide))
     window = window_of(changed, four_hours=aggregate(SERIES, Timeframe.H4))
     assert engine.analyze(window) == RegimeEngine(CONFIG).analyze(window)
+
+
+@pytest.mark.parametrize("column", ["ts", "high", "low", "close"])
+def test_two_pasts_share_the_rows_before_the_first_difference(column: str):
+    """All of the shorter one where there is none; what is shared is not folded again."""
+    changed = replace(SERIES, **{column: getattr(SERIES, column).copy()})
+    getattr(changed, column)[[700, 900]] += 1
+    assert shared_rows(SERIES, changed) == shared_rows(changed, SERIES.rows(0, 1200)) == 700
+    assert shared_rows(SERIES.rows(0, 600), changed) == 600
+    assert shared_rows(SERIES, SERIES) == len(SERIES)
+    assert shared_rows(SERIES.rows(0, 0), SERIES) == 0
 
 
 def test_a_4h_bar_that_turns_up_late_changes_what_the_hours_after_it_saw():
@@ -272,6 +293,18 @@ def test_one_missing_metric_is_named_and_lowers_confidence():
     weights = {name: r.weight for name, r in found.metrics.items()}
     total = sum(weights[n] * r.score for n, r in found.metrics.items() if r.score is not None)
     assert found.trendiness == pytest.approx(total / 16, abs=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 20, 24, 27, 168])
+def test_a_metric_that_needs_more_bars_counts_those_up_to_its_own_hour(rows: int):
+    """Not those after it, and not one too few."""
+    fold = MetricFold.start(Timeframe.H1, 100).extended(SERIES.rows(0, 400), CONFIG)
+    needed = {"adx": 28, "efficiency_ratio": 25, "autocorrelation": 169, "half_life": 169, "slope": 24}
+    found = read_metrics(fold, rows - 1, CONFIG.metrics)
+    for name, bars in needed.items():
+        noun = "bars" if name == "adx" else "closes"
+        assert found[name].reason == (f"needs {bars} {noun}, has {rows}" if rows < bars else None)
+    assert found["expansion"].reason == f"needs 168 bandwidths, has {max(rows - 19, 0)}"
 
 
 def test_three_metrics_are_not_enough():

@@ -10,7 +10,7 @@ from operator import add
 import numpy as np
 import pytest
 import talib
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import linregress
 from statsmodels.regression.linear_model import OLS
@@ -27,7 +27,7 @@ from regime.metrics.atr import average_true_range, average_true_ranges
 from regime.metrics.autocorrelation import autocorrelation, autocorrelations
 from regime.metrics.bandwidth import bandwidth, bandwidths, expansion, expansions
 from regime.metrics.efficiency_ratio import efficiency_ratio, efficiency_ratios
-from regime.metrics.half_life import dickey_fuller_t, half_life, half_lives
+from regime.metrics.half_life import dickey_fuller_t, dickey_fuller_ts, half_life, half_lives
 from regime.metrics.slope import line_slopes, slope, slopes
 from regime.volatility import day_ahead_sigmas, hours_of_week, range_averages
 from tests.regime.windows import walk, walk_bars
@@ -162,13 +162,29 @@ def test_a_metric_of_any_length_is_what_its_definition_says(bars: int):
     assert efficiency_ratios(LOGS, bars)[bars:] == pytest.approx(net / walked, rel=1e-9)
 
 
-def test_half_life_of_a_price_that_moved_once_is_that_of_its_regression():
-    """One move is enough; a window whose only move is its newest has nothing to be pulled back to."""
+def test_a_price_that_moved_once_has_a_half_life_and_an_autocorrelation():
+    """One move is enough; before its newest bar at the latest, else there is nothing to be pulled back to."""
     logs = np.where(np.arange(169) < 100, 0.0, 0.01)
     fit = OLS(np.diff(logs), add_constant(logs[:-1])).fit()
     assert half_life(logs) == pytest.approx(math.log(2) / -math.log(1 + fit.params[1]), rel=1e-9)
+    assert autocorrelation(logs) == pytest.approx(acf(np.diff(logs), nlags=1, fft=False)[1], rel=1e-9)
     with pytest.raises(MetricUndefined, match="price never moved"):
         half_life(np.where(np.arange(169) < 168, 0.0, 0.01))
+
+
+def test_half_life_does_not_depend_on_the_level_of_the_price():
+    """Levels are taken from the newest close, so a thousand in logs costs no digits."""
+    assert half_life(LOGS + 1000) == pytest.approx(half_life(LOGS), rel=1e-8)
+    assert dickey_fuller_t(LOGS + 1000) == pytest.approx(dickey_fuller_t(LOGS), rel=1e-8)
+
+
+def test_a_week_that_stands_still_after_months_of_moves_has_no_reading():
+    """What rolling sums keep of the moves before is rounding, and no movement."""
+    stopped = np.concatenate((LOGS, np.full(168, LOGS[-1])))
+    for column in (half_lives, autocorrelations, dickey_fuller_ts):
+        found = column(stopped, 168)
+        assert np.isnan(found[-1])
+        assert not np.isnan(found[168:-4]).any()
 
 
 def test_a_market_that_moves_by_millionths_is_measured_like_any_other():
@@ -186,6 +202,14 @@ def test_efficiency_ratio_in_closed_form():
     assert efficiency_ratio(np.tile([0.0, 0.01], 13)[:25]) == 0
     expected = abs(LOGS[-1] - LOGS[-25]) / np.abs(np.diff(LOGS[-25:])).sum()
     assert efficiency_ratio(LOGS) == pytest.approx(expected, rel=1e-12)
+
+
+def test_efficiency_ratio_never_exceeds_one():
+    """Net and walked are summed in different orders; a straight way is 1, not a rounding more."""
+    climb = np.cumsum(np.random.default_rng(1).uniform(0, 0.01, 2000))
+    ratios = efficiency_ratios(climb, 24)[24:]
+    assert ratios.max() == 1
+    assert ratios == pytest.approx(np.ones(1976), rel=1e-12)
 
 
 def test_a_driftless_walk_averages_about_one_over_root_n():
@@ -303,6 +327,11 @@ COLUMNS: dict[str, tuple[Callable[[int], float], Callable[[int], np.ndarray]]] =
 
 @pytest.mark.parametrize("metric", COLUMNS)
 @given(row=st.integers(0, 599), first=st.integers(0, 599))
+@example(row=19, first=0)
+@example(row=23, first=0)
+@example(row=24, first=24)
+@example(row=27, first=27)
+@example(row=168, first=0)
 @settings(max_examples=40, deadline=None)
 def test_a_column_says_at_every_row_what_the_single_series_says_there(metric: str, row: int, first: int):
     """Bit for bit, wherever the column starts; NaN exactly where the single series is undefined."""
@@ -315,6 +344,33 @@ def test_a_column_says_at_every_row_what_the_single_series_says_there(metric: st
         assert math.isnan(value)
     else:
         assert value == expected
+
+
+@pytest.mark.parametrize("rows", [0, 1, 6, 23])
+@pytest.mark.parametrize("first", [0, 1, 5])
+def test_a_history_that_is_too_short_has_a_column_without_values(rows: int, first: int):
+    """As long as the rows asked for, and all of them NaN."""
+    first = min(first, rows)
+    closes, logs = CLOSE[:rows], LOGS[:rows]
+    for column in (
+        *(measure(logs, 24, first) for measure in (efficiency_ratios, autocorrelations, half_lives)),
+        dickey_fuller_ts(logs, 24, first),
+        slopes(closes, ATR[:rows], 24, first),
+        bandwidths(closes, 24, 2.0, first),
+        expansions(closes, 24, first),
+    ):
+        assert column.shape == (rows - first,)
+        assert np.isnan(column).all()
+
+
+def test_a_column_begins_at_the_anchor_unless_told_otherwise():
+    """Its first row is the first bar."""
+    band = bandwidths(CLOSE, 20, 2.0, 0)
+    assert bandwidths(CLOSE, 20, 2.0).tobytes() == band.tobytes()
+    assert expansions(band, 168).tobytes() == expansions(band, 168, 0).tobytes()
+    assert slopes(CLOSE, ATR, 24).tobytes() == slopes(CLOSE, ATR, 24, 0).tobytes()
+    for column in (efficiency_ratios, autocorrelations, half_lives, dickey_fuller_ts):
+        assert column(LOGS, 168).tobytes() == column(LOGS, 168, 0).tobytes()
 
 
 @given(st.integers(1, 40), st.integers(1, 300), st.integers(0, 2**32 - 1))

@@ -98,7 +98,7 @@ def agreed(
 
 @pytest.mark.parametrize("period", [24, 50, 70, 100, 150, 400])
 def test_few_pivots_or_none_make_a_bound_as_the_specification_says(period: int):
-    """With three, two or one turn in the look-back the pivot lies between the others; without, they decide."""
+    """With three, two or one turn in the look-back the pivot is between the others; without, they decide."""
     at = np.arange(420)
     close = np.round(105 + (2 + at / 100) * np.sin(2 * np.pi * at / period) + at * (period == 400), 2)
     high, low = close + 0.5, close - 0.5
@@ -131,16 +131,39 @@ def test_a_wave_between_two_prices_is_a_valid_range():
     assert found.age_h == 168
 
 
+def test_a_range_that_stands_on_a_limit_is_valid_and_one_beyond_it_is_not():
+    """Width, containment and touches: each limit itself is allowed."""
+    high, low, close = wave(200)
+    atr = atr_of(high, low, close)
+    columns = find_ranges(high, low, close, atr, SCALE, RULES)
+    width, inside = float(columns.width_atr[199]), float(columns.containment[199])
+    touches = int(min(columns.touches_lower[199], columns.touches_upper[199]))
+
+    def valid(**limit: float) -> bool:
+        rules = RULES.model_copy(update={"lookbacks": (168,), "fallback_lookback": 168, **limit})
+        return bool(find_ranges(high, low, close, atr, SCALE, rules).valid[199])
+
+    assert valid(minimum_width=width)
+    assert valid(maximum_width=width)
+    assert valid(minimum_containment=inside)
+    assert valid(minimum_touches=touches)
+    assert not valid(minimum_width=width + 1e-6)
+    assert not valid(maximum_width=width - 1e-6)
+    assert not valid(minimum_containment=inside + 1e-6)
+    assert not valid(minimum_touches=touches + 1)
+
+
 def test_the_age_counts_back_to_the_last_close_outside():
     """A close beyond a bound by more than half an ATR ends the age; one less far does not."""
     high, low, close = wave(200)
     atr = atr_of(high, low, close)
     columns = find_ranges(high, low, close, atr, SCALE, RULES)
     margin = 0.5 * float(atr[-1])
-    for beyond, age in ((margin + 0.02, 29), (margin - 0.02, 168)):
-        strayed = close.copy()
-        strayed[170] = columns.upper[199] + beyond
-        assert range_at(columns, 199, strayed, float(atr[-1]), SCALE, RULES).age_h == age
+    for beyond, age in ((margin + 0.02, 29), (margin, 168), (margin - 0.02, 168)):
+        for line in (columns.upper[199] + beyond, columns.lower[199] - beyond):
+            strayed = close.copy()
+            strayed[170] = line
+            assert range_at(columns, 199, strayed, float(atr[-1]), SCALE, RULES).age_h == age
 
 
 def test_the_age_ends_at_the_last_of_several_strays():
@@ -174,6 +197,22 @@ def test_rows_do_not_depend_on_where_the_columns_start():
         part = find_ranges(high, low, close, atr, SCALE, RULES, first)
         for name in ("lower", "upper", "width_atr", "containment", "touches_lower", "lookback", "valid"):
             assert getattr(part, name).tobytes() == getattr(whole, name)[first:].tobytes()
+
+
+def test_touches_of_a_row_do_not_depend_on_the_rows_before_it():
+    """Not even where the row before has none, as happens where only a close on the bound counts."""
+    rules = RULES.model_copy(
+        update={"lookbacks": (24,), "fallback_lookback": 24, "touch_tolerance": 0.0, "touch_gap_bars": 3}
+    )
+    close = np.round(100 + 0.03 * np.cumsum(np.random.default_rng(5).integers(-1, 2, 200)), 2)
+    atr = np.full(200, 0.05)
+    for row in range(24, 200):
+        both, alone = (
+            find_ranges(*[close[: row + 1]] * 3, atr[: row + 1], SCALE, rules, first)
+            for first in (row - 1, row)
+        )
+        assert both.touches_lower[1] == alone.touches_lower[0]
+        assert both.touches_upper[1] == alone.touches_upper[0]
 
 
 def test_a_spike_or_a_flat_market_gives_no_valid_range_but_a_defined_one():
