@@ -11,10 +11,10 @@ from pathlib import Path
 
 import git
 
-from market.errors import RepositoryUnusable
+from market.errors import PushFailed, RepositoryUnusable
 from market.ports import Clock
 from store.git import GitCommands, GitFailed, checked_remote, git_environment, live_git_processes
-from store.remote import REMOTE, Remote
+from store.remote import REMOTE, Remote, remote_problem
 
 _SETTINGS = {
     "core.fsync": "committed,loose-object,reference",
@@ -134,7 +134,13 @@ class Repository:
         remote: str | None = None,
         timeout_s: float = 60.0,
     ) -> Repository:
-        """Return a new repository: a clone where the remote has the branch, else one with just a README."""
+        """Return a new repository: a clone where the remote has the branch, else one with just a README.
+
+        Raises:
+            RepositoryUnusable: The folder cannot serve.
+            PushFailed: The remote does not answer: whether it holds a history that this one must continue is
+                not known, so nothing is begun.
+        """
         if not is_blank(root):
             raise RepositoryUnusable(f"{root}: not an empty folder, so nothing is created here")
         environment = environment or git_environment()
@@ -143,11 +149,14 @@ class Repository:
             GitCommands(git.Git(root), environment).run("init", "--quiet", f"--initial-branch={branch}")
             repository = cls(root, branch, identity, environment)
             repository.configure(remote)
-            if remote is not None and (theirs := Remote(repository.git, branch).fetch(timeout_s)):
+            theirs = None if remote is None else _fetched(repository, remote, branch, timeout_s)
+            if theirs is not None:
                 repository.git.run("update-ref", f"refs/heads/{branch}", theirs)
                 repository.git.run("reset", "--quiet", "--hard")
-        except (GitFailed, git.GitError) as error:
+        except (GitFailed, git.GitError, PushFailed) as error:
             shutil.rmtree(root / ".git", ignore_errors=True)  # ours, and without a commit
+            if isinstance(error, PushFailed):
+                raise
             raise RepositoryUnusable(f"{root}: could not be created: {error}") from None
         if repository.head() is None:
             readme = Commit({"README.md": Change(_README)}, "[start] a data repository\n", at)
@@ -266,6 +275,14 @@ class Repository:
 
     def close(self) -> None:
         self._repo.close()
+
+
+def _fetched(repository: Repository, remote: str, branch: str, timeout_s: float) -> str | None:
+    """Return the commit that the remote's branch holds, None where it has none."""
+    try:
+        return Remote(repository.git, branch).fetch(timeout_s)
+    except GitFailed as error:
+        raise PushFailed(f"the first start needs the remote: {remote_problem(remote, error)}") from None
 
 
 def is_blank(root: Path) -> bool:

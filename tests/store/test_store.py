@@ -690,8 +690,8 @@ async def test_files_without_intent_are_adopted(tmp_path, clock):
 
 async def test_a_start_that_was_cut_short_is_begun_again(tmp_path, clock, bare):
     """A repository without a commit is made anew; an unreachable remote leaves nothing behind."""
-    with pytest.raises(RepositoryUnusable, match="could not be created"):
-        await opened(tmp_path, clock, tmp_path / "nowhere.git")
+    with pytest.raises(PushFailed, match=r"the first start needs the remote: .*nowhere\.git"):
+        await opened(tmp_path, clock, tmp_path / "nowhere.git")  # trouble outside: worth another start
     assert not any((tmp_path / "data").iterdir())
     git(tmp_path / "data", "init", "-q", "-b", "main")
     store = await opened(tmp_path, clock, bare)
