@@ -132,7 +132,8 @@ def recorded_facts(app: App, key: str, hour: Hour) -> tuple[HourFacts, Before, d
         record = decode_metrics((app.store.root / path).read_bytes(), path, (key, hour))
     except (FileNotFoundError, DataInvalid):
         return None
-    advice = tuple(_recorded_advice(app, decision_id) for decision_id in record.decisions)
+    told = (_recorded_advice(app, decision_id) for decision_id in record.decisions)
+    advice = tuple(each for each in told if each is not None)
     facts = _facts(key, hour, record.outcome, record.reason, analysis_of(record), advice)
     grids = Before(hour, record.gate_evaluation, record.exit_evaluation)
     return facts, grids, parse_instant(record.inputs.known_at)
@@ -149,9 +150,13 @@ def hour_facts(evaluation: Evaluation) -> HourFacts:
     return _facts(inputs.key, inputs.hour, evaluation.outcome, evaluation.reason, evaluation.analysis, advice)
 
 
-def _recorded_advice(app: App, decision_id: str) -> AdviceFacts:
+def _recorded_advice(app: App, decision_id: str) -> AdviceFacts | None:
+    """Return a recorded recommendation's facts; None where it cannot be read: a start must not end there."""
     path = decision_path(decision_id)
-    file = decode_decision((app.store.root / path).read_bytes(), path)
+    try:
+        file = decode_decision((app.store.root / path).read_bytes(), path)
+    except (DataInvalid, OSError):
+        return None
     return facts_of(recommendation_of(file), expected_in_words(file.expected))
 
 

@@ -19,7 +19,7 @@ from store.change_set import ChangeSet
 from store.outcomes import Evidence, due_evaluations, evaluated, read_record
 
 _log = structlog.get_logger("evaluating")
-LOOK_BACK_H = 240  # a daemon that was off for longer than this leaves older advice to `regimed evaluate`
+LOOK_BACK_H = 240  # advice that fell due longer ago, while the daemon was off, stays without an evaluation
 MOST_AT_ONCE = 2000
 
 

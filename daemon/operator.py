@@ -8,7 +8,8 @@ import structlog
 from daemon.app import App
 from decisions.actions import SYSTEM, Answer
 from decisions.timers import Due, due_timers
-from market.errors import CommitFailed, HistoryRefused
+from grid.state import state_at
+from market.errors import CommitFailed, DataInvalid, HistoryRefused
 from market.hours import last_closed_hour
 from notifications.advice import louder_notice
 from store.advice import Deed, deed_change_set, read_advice
@@ -38,10 +39,14 @@ async def settle_timers(app: App) -> int:
     Nothing is remembered: what is due follows from the records, so a restart finds the same.
     """
     now = app.clock.now()
+    states = [state_at(record, now) for record in (await app.store.grids()).values()]
+    running = {state.grid_id for state in states if state is not None and state.running}
     settled = 0
     for key in app.board.markets:
         past = await app.store.recent_advice(key, last_closed_hour(now))
         for due in due_timers(past, now, app.settings.advice):
+            if due.what == "louder" and due.advice.grid_id not in running:
+                continue  # stopped by hand: nobody is woken for it
             settled += await _settled(app, key, due)
     return settled
 
@@ -55,7 +60,7 @@ async def _settled(app: App, key: str, due: Due) -> bool:
     deed = Deed(Answer.EXPIRED, due.at, SYSTEM)
     try:
         await answer(app, due.advice.id, deed)
-    except (CommitFailed, HistoryRefused) as error:
+    except (DataInvalid, CommitFailed, HistoryRefused) as error:
         _log.warning("an expiry was not recorded yet", decision=due.advice.id, error=str(error))
         return False
     return True

@@ -98,9 +98,14 @@ class RepositoryHours:
             (inputs,) = store.read_inputs(key, [hour], self._as_of)
         except (DataInvalid, OSError) as error:
             return BadHour(key, hour, str(error))
+        records = []
         for fault in store.inputs.take_faults():
             if name := parse_snapshot(fault.path):
                 self._faults.setdefault((name.key, name.hour), {})[fault.path] = fault.reason
+            elif fault.path.startswith(("metrics/", "decisions/")):
+                records.append(fault.reason)
+        if records:  # what came before cannot be read: the hour would be judged as if there were nothing
+            return BadHour(key, hour, "; ".join(records))
         own = self._faults.get((key, hour))
         return BadHour(key, hour, "; ".join(own.values())) if own and not inputs.has_bar else inputs
 

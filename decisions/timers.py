@@ -134,7 +134,8 @@ class Due:
 def due_timers(past: Sequence[PastAdvice], now: datetime, config: AdviceConfig) -> list[Due]:
     """Return what has run out by `now` and is not settled by an action: expiries and louder stops.
 
-    A setup that the next hour superseded expires all the same: each advice ends with a file of its own.
+    A setup that the next hour superseded expires all the same: each advice ends with a file of its own. A
+    stop that a later answer about the same grid has settled wakes nobody.
     """
     due = []
     for advice in past:
@@ -143,8 +144,15 @@ def due_timers(past: Sequence[PastAdvice], now: datetime, config: AdviceConfig) 
         expired = any(action.action is Answer.EXPIRED for action in advice.actions)
         if advice.expires_at is not None and now >= advice.expires_at and not expired:
             due.append(Due(advice, advice.expires_at, "expired"))
-        elif advice.action is Action.STOP_GRID:
+        elif advice.action is Action.STOP_GRID and not _settled_later(advice, past):
             at = advice.closes_at + louder_after(advice.verdict, config)
             if now >= at:
                 due.append(Due(advice, at, "louder"))
     return sorted(due, key=lambda found: (found.at, found.advice.id))
+
+
+def _settled_later(advice: PastAdvice, past: Sequence[PastAdvice]) -> bool:
+    return any(
+        later.grid_id == advice.grid_id and later.closes_at > advice.closes_at and later.answer is not None
+        for later in past
+    )

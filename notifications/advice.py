@@ -12,6 +12,7 @@ from notifications.notice import Level, Notice
 
 _LEVELS = (Level.QUIET, Level.NORMAL, Level.HIGH, Level.EMERGENCY)
 _OF_STATE = dict(zip(ExitState, _LEVELS, strict=True))
+_LEAST = {Action.STOP_GRID: Level.HIGH, Action.WITHHELD: Level.NORMAL}
 _MOST_BODY = 1024
 
 
@@ -60,8 +61,12 @@ def facts_of(advice: Recommendation, expected: str | None) -> AdviceFacts:
     )
 
 
-def advice_notice(key: str, before: AdviceFacts | None, now: AdviceFacts, at: datetime) -> Notice | None:
+def advice_notice(
+    key: str, before: AdviceFacts | None, now: AdviceFacts, at: datetime, beside: str = ""
+) -> Notice | None:
     """Return what the operator should hear about one grid, None where nothing is new.
+
+    `beside` is what the market adds: why the hour could not be judged, what was caught up.
 
     New is: another action that wants an answer, another exit state, advice that is withheld or given again,
     and a confidence that has fallen too low or too fast. A grid that goes on as before is silence, and so is
@@ -88,7 +93,7 @@ def advice_notice(key: str, before: AdviceFacts | None, now: AdviceFacts, at: da
         market=key,
         level=level,
         title=f"{now.grid_id}: {what}",
-        body=_body(action, now)[:_MOST_BODY],
+        body=f"{beside} {_body(action, now)}".strip()[:_MOST_BODY],
         at=at,
     )
 
@@ -96,7 +101,7 @@ def advice_notice(key: str, before: AdviceFacts | None, now: AdviceFacts, at: da
 def _level(action: Action, now: AdviceFacts) -> Level:
     if now.exit_state is not None:
         of_state = _OF_STATE[ExitState(now.exit_state)]
-        least = Level.HIGH if action is Action.STOP_GRID else Level.QUIET
+        least = _LEAST.get(action, Level.QUIET)
         return max(of_state, least, key=_LEVELS.index)
     return Level.NORMAL
 

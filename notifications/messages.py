@@ -36,7 +36,7 @@ def hour_notices(
     A verdict that stays is silence, and so is a grid that goes on. Hours that were caught up are folded into
     one notice: only the newest state is told, with what happened meanwhile.
     """
-    notices = _advice(before, now)
+    notices = _advice(before, now, caught_up)
     if notices:  # a word about a grid says more than the verdict's change that it follows from
         return notices if recorded else [_unrecorded(notice) for notice in notices]
     if now.verdict is None:
@@ -51,10 +51,12 @@ def hour_notices(
     return notices if recorded else [_unrecorded(notice) for notice in notices]
 
 
-def _advice(before: HourFacts | None, now: HourFacts) -> list[Notice]:
+def _advice(before: HourFacts | None, now: HourFacts, caught_up: Sequence[HourFacts]) -> list[Notice]:
+    blind = f"{now.reason}." if now.verdict is None and now.reason else ""
+    beside = f"{_meanwhile(before, now, caught_up)}{blind}".strip()
     earlier = {} if before is None else {advice.grid_id: advice for advice in before.advice}
     found = (
-        advice_notice(now.key, earlier.get(advice.grid_id), advice, now.hour.closes_at)
+        advice_notice(now.key, earlier.get(advice.grid_id), advice, now.hour.closes_at, beside)
         for advice in now.advice
     )
     return [notice for notice in found if notice is not None]
@@ -83,15 +85,19 @@ def _changed(before: HourFacts, now: HourFacts, caught_up: Sequence[HourFacts]) 
         if now.verdict in ("RANGE_OK", "RANGE_WEAK")
         else "Open no new grid; look at the running one and at its stop."
     )
-    meanwhile = ""
-    if caught_up:
-        path = [before.verdict]
-        for facts in [*caught_up, now]:
-            if facts.verdict and facts.verdict != path[-1]:
-                path.append(facts.verdict)
-        meanwhile = f"Caught up {len(caught_up)} h: {' > '.join(path)}. "
-    body = f"{meanwhile}{_state(now)} {advice}".strip()
+    body = f"{_meanwhile(before, now, caught_up)}{_state(now)} {advice}".strip()
     return _notice(now, "verdict", level, f"{now.key}: {before.verdict} to {now.verdict}", body)
+
+
+def _meanwhile(before: HourFacts | None, now: HourFacts, caught_up: Sequence[HourFacts]) -> str:
+    """Return what happened in the hours that were judged late; empty where there were none."""
+    if not caught_up:
+        return ""
+    path: list[str] = []
+    for facts in [*([] if before is None else [before]), *caught_up, now]:
+        if facts.verdict and facts.verdict not in path[-1:]:
+            path.append(facts.verdict)
+    return f"Caught up {len(caught_up)} h: {' > '.join(path)}. "
 
 
 def _blind(now: HourFacts) -> Notice:

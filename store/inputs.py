@@ -180,11 +180,16 @@ class InputReader:
         files[metrics_path(key, earlier)] = judged.digest
         return files
 
-    def _record_before(self, key: str, earlier: Hour) -> Before:
+    def _record_before(self, key: str, earlier: Hour) -> Before | None:
+        """Return what an earlier record says of the grids; None, and a fault, where it cannot be read."""
         kept = self._before.get(key)
         if kept is not None and kept.hour == earlier:
             return kept
-        record = self.record(key, earlier)
+        try:
+            record = self.record(key, earlier)
+        except (DataInvalid, OSError) as error:
+            self._faults.append(Fault(metrics_path(key, earlier), str(error)))
+            return None
         if record is None:
             raise DataInvalid(metrics_path(key, earlier), "", "it vanished while it was read")
         return Before(earlier, record.gate_evaluation, record.exit_evaluation)
@@ -195,8 +200,10 @@ class InputReader:
         for back in range(PAST_HOURS - 1, -1, -1):
             judged = self.judged(key, until.plus(-back))
             for decision_id in () if judged is None else judged.decisions:
-                file, _ = self._decision(decision_id)
-                found.append(past_advice(file, [action for action, _, _ in self._actions(decision_id)]))
+                kept = self._decision(decision_id)
+                if kept is not None:
+                    actions = [action for action, _, _ in self._actions(decision_id)]
+                    found.append(past_advice(kept[0], actions))
         return tuple(found)
 
     def _past(
@@ -215,7 +222,10 @@ class InputReader:
             if judged is None or judged.known_at > known_at:
                 continue
             for decision_id in judged.decisions:
-                file, digest = self._decision(decision_id)
+                kept = self._decision(decision_id)
+                if kept is None:
+                    continue
+                file, digest = kept
                 if seen_until is None or judged.known_at >= seen_until:
                     files[decision_path(decision_id)] = digest
                 actions = []
@@ -229,13 +239,17 @@ class InputReader:
                 found.append(past_advice(file, actions))
         return tuple(found)
 
-    def _decision(self, decision_id: str) -> tuple[DecisionFile, str]:
-        kept = self._decisions.get(decision_id)
-        if kept is None:
-            path = decision_path(decision_id)
+    def _decision(self, decision_id: str) -> tuple[DecisionFile, str] | None:
+        """Return a recommendation and its file's digest; None, and a fault, where it cannot be read."""
+        if decision_id in self._decisions:
+            return self._decisions[decision_id]
+        path = decision_path(decision_id)
+        try:
             data = (self._root / path).read_bytes()
-            kept = self._keep_decision(decode_decision(data, path), digest_of_bytes(data))
-        return kept
+            return self._keep_decision(decode_decision(data, path), digest_of_bytes(data))
+        except (DataInvalid, OSError) as error:
+            self._faults.append(Fault(path, str(error)))
+            return None
 
     def _keep_decision(self, file: DecisionFile, digest: str) -> tuple[DecisionFile, str]:
         kept = self._decisions[file.id] = file, digest
@@ -246,9 +260,12 @@ class InputReader:
     def _actions(self, decision_id: str) -> Iterable[tuple[ActionFile, str, str]]:
         number = 1
         while (self._root / (path := action_path(decision_id, number))).is_file():
-            data = (self._root / path).read_bytes()
-            yield decode_action(data, path), path, digest_of_bytes(data)
             number += 1
+            try:
+                data = (self._root / path).read_bytes()
+                yield decode_action(data, path), path, digest_of_bytes(data)
+            except (DataInvalid, OSError) as error:
+                self._faults.append(Fault(path, str(error)))
 
     def _calibration(
         self,

@@ -30,6 +30,7 @@ from store.control import socket_path
 from store.decision_files import (
     DecisionFile,
     decision_file,
+    decision_of,
     decision_path,
     decode_action,
     encode,
@@ -695,9 +696,11 @@ class Store:
         at = instant_iso(self._clock.now())
         try:
             judged = parse_metrics(fault.path)
-            if judged is not None and await self._in_writer(self._writer.restored, fault.path):
-                # An hour is judged once: what the history holds is the judgement.
-                await self._in_reader(self._inputs.notice, *judged)
+            is_record = judged is not None or decision_of(fault.path) is not None
+            if is_record and await self._in_writer(self._writer.restored, fault.path):
+                # An hour is judged and advised once: what the history holds is what was said.
+                if judged is not None:
+                    await self._in_reader(self._inputs.notice, *judged)
                 self._observer.restored(fault.path, fault.reason)
                 return True
             change_set = await self._in_writer(quarantine_change_set, self.root, fault, at)

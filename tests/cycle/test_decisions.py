@@ -163,6 +163,42 @@ async def test_an_unanswered_stop_grows_louder_once(tmp_path):
         assert sum("unanswered" in text for text in told) >= 1
 
 
+async def test_a_grid_that_was_stopped_by_hand_wakes_nobody(tmp_path):
+    """`grids disable` without an answer to the advice: the stop's timer runs out in silence."""
+    async with house(tmp_path, **LOOSE) as there:
+        await run_grid(there, 2000, 2200, START)
+        await there.hours(START, 2)
+        there.clock.set(START.plus(1).closes_at + timedelta(minutes=10))
+        running = (await there.app.store.grids())[GRID]
+        stopped = with_event(running, EventKind.DISABLED, there.clock.now(), 1, by="hand")
+        await there.app.store.write(ChangeSet({grid_path(GRID): encode_grid(stopped)}, "[grid] by hand"))
+        there.clock.set(START.plus(1).closes_at + timedelta(minutes=59))
+        await settle_timers(there.app)
+        newest = await newest_advice(there, START.plus(1))
+        told = [path.read_text() for path in (tmp_path / "data.state" / "outbox").glob("0*.json")]
+        assert not any(f"{newest.id}/louder" in text for text in told)
+
+
+@pytest.mark.parametrize("what", ["decision", "record"])
+async def test_a_damaged_record_of_the_hour_before_stops_no_market(tmp_path, what):
+    """It gets the bytes back that the history holds, the next hour is judged from them, and replays."""
+    async with house(tmp_path, **LOOSE) as there:
+        await run_grid(there, 2000, 2200, START)
+        await there.hours(START, 2)
+    name = "decisions" if what == "decision" else "metrics"
+    path = max((tmp_path / "data" / name).rglob("*.yaml"))
+    held = path.read_bytes()
+    path.write_bytes(held.replace(b"schema_version: 1", b"schema_version: 7", 1))
+    async with house(tmp_path, start=START.plus(2), **LOOSE) as there:
+        await there.hour(START.plus(2))
+        assert path.read_bytes() == held
+        assert there.state().trouble is None
+        assert there.metrics(START.plus(2))["exit_evaluation"][GRID]["state"] == "MANDATORY_EXIT"
+        again = recomputed(tmp_path, there.app, "ETH-USDT", [START.plus(2)])
+        assert again == [there.record_bytes(START.plus(2))]
+    assert_sound(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -269,3 +269,17 @@ def test_every_time_is_taken_from_the_configuration(louder, stopped, declined, o
     told = replace(CREATE, actions=(did(Answer.DECLINE, 10),))
     at = CLOSE + minutes(10 + declined + max(off, -declined))
     assert cooldown_of("eth-1", at, None, [told], config).is_over(at) is (max(off, -declined) >= 0)
+
+
+def test_a_stop_that_a_later_answer_settled_wakes_nobody():
+    """An accept or decline of a later hour's advice about the grid ends the earlier stop's timer too."""
+    later = replace(STOP, id="later", closes_at=CLOSE + timedelta(hours=1))
+    now = CLOSE + timedelta(hours=1, minutes=1)
+    assert [due.what for due in due_timers([STOP, later], now, CONFIG)] == ["louder"]
+    for answer in (Answer.ACCEPT, Answer.DECLINE):
+        answered = replace(later, actions=(did(answer, 60),))
+        assert due_timers([STOP, answered], now, CONFIG) == []
+        elsewhere = replace(answered, grid_id="another")
+        assert [due.advice.id for due in due_timers([STOP, elsewhere], now, CONFIG)] == [STOP.id]
+    noted = replace(later, actions=(did(Answer.NOTE, 60),))
+    assert len(due_timers([STOP, noted], now, CONFIG)) == 1
