@@ -94,10 +94,7 @@ def decode_calibration(data: bytes, path: str) -> CalibrationFile:
     Raises:
         DataInvalid: Names file, field, what was found and what was expected.
     """
-    value = yaml_text.load(data, path)
-    if not isinstance(value, dict) or value.get("schema_version") != SCHEMA_VERSION:
-        raise DataInvalid(path, "schema_version", f"expected a record of version {SCHEMA_VERSION}")
-    file = validated(CalibrationFile, value, path)
+    file = validated(CalibrationFile, yaml_text.load_record(data, path, SCHEMA_VERSION), path)
     if calibration_path(file.key, file.month) != path:
         raise DataInvalid(path, "key, month", f"{file.key} {file.month}, but the path names another")
     try:

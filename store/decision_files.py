@@ -318,15 +318,7 @@ def past_advice(file: DecisionFile, actions: list[ActionFile]) -> PastAdvice:
 
 
 def _decoded(model: type[_Model], data: bytes, where: str) -> _Model:
-    value = yaml_text.load(data, where)
-    if not isinstance(value, dict):
-        raise DataInvalid(where, "", f"{type(value).__name__}, expected a mapping")
-    version = value.get("schema_version")
-    if version != SCHEMA_VERSION or isinstance(version, bool):
-        raise DataInvalid(
-            where, "schema_version", f"{version!r}, expected {SCHEMA_VERSION}; written by a newer program?"
-        )
-    file = validated(model, value, where)
+    file = validated(model, yaml_text.load_record(data, where, SCHEMA_VERSION), where)
     if encode(file) != data:
         raise DataInvalid(where, "", "not the bytes that this record is written with")
     return file

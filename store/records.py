@@ -244,15 +244,7 @@ def decode_metrics(data: bytes, where: str, named: tuple[str, Hour] | None = Non
     Raises:
         DataInvalid: Names file, field, what was found and what was expected.
     """
-    value = yaml_text.load(data, where)
-    if not isinstance(value, dict):
-        raise DataInvalid(where, "", f"{type(value).__name__}, expected a mapping")
-    version = value.get("schema_version")
-    if version != SCHEMA_VERSION or isinstance(version, bool):
-        raise DataInvalid(
-            where, "schema_version", f"{version!r}, expected {SCHEMA_VERSION}; written by a newer program?"
-        )
-    file = validated(MetricsFile, value, where)
+    file = validated(MetricsFile, yaml_text.load_record(data, where, SCHEMA_VERSION), where)
     try:
         hour, _ = Hour.parse(file.hour), parse_instant(file.inputs.known_at)
     except ValueError as error:

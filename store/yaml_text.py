@@ -81,6 +81,19 @@ def load(data: bytes, where: str) -> Any:
     return documents[0]
 
 
+def load_record(data: bytes, where: str, schema_version: int) -> dict[str, Any]:
+    """Return the one mapping in `data`, of a version that this program knows; errors as in `load`."""
+    value = load(data, where)
+    if not isinstance(value, dict):
+        raise DataInvalid(where, "", f"{type(value).__name__}, expected a mapping")
+    version = value.get("schema_version")
+    if version != schema_version or isinstance(version, bool):
+        raise DataInvalid(
+            where, "schema_version", f"{version!r}, expected {schema_version}; written by a newer program?"
+        )
+    return value
+
+
 def load_all(data: bytes, where: str) -> list[Any]:
     """Return every document in `data`; errors as in `load`."""
     if len(data) > MAX_BYTES:

@@ -262,3 +262,12 @@ def test_a_word_about_a_grid_stands_for_the_verdicts_change():
     both = replace(stops, advice=(acts(Action.STOP_GRID), acts(Action.STOP_GRID, grid_id="eth-2")))
     assert len(hour_notices(calm, both)) == 2
     assert len(hour_notices(None, both)) == 2
+
+
+def test_a_withheld_hour_says_why_and_is_heard():
+    """The market's reason stands before the advice; what was caught up meanwhile does too."""
+    withheld = acts(Action.WITHHELD)
+    told = advice_notice("ETH-USDT", None, withheld, AT, "12 of 60 minutes are missing.")
+    assert told is not None
+    assert told.body.startswith("12 of 60 minutes are missing. ")
+    assert told.level is Level.NORMAL
