@@ -11,13 +11,12 @@ SYSTEM = "system"
 
 
 class Answer(StrEnum):
-    """What a deed was. EXPIRED and PROMOTED are the system's: nobody answered, a trial became normal."""
+    """What a deed was. EXPIRED is the system's: nobody answered in time."""
 
     ACCEPT = "accept"
     DECLINE = "decline"
     NOTE = "note"
     EXPIRED = "expired"
-    PROMOTED = "promoted"
 
 
 @dataclass(frozen=True, slots=True)

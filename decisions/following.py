@@ -7,7 +7,7 @@ replay and a backtest find the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -105,6 +105,12 @@ class RunningHour:
     risk: PositionRisk | None
     trial: Trial | None
 
+    @property
+    def kind(self) -> GridKind:
+        """As what it is judged: its file's kind, or normal once its trial has passed."""
+        promoted = self.trial is not None and self.trial.is_promoted
+        return GridKind.NORMAL if promoted else self.grid.kind
+
     def as_value(self) -> dict[str, Any]:
         """Return what the hour's record holds of the grid, and all that the next hour needs."""
         simulated = self.simulated
@@ -155,7 +161,12 @@ class Trial:
 
     @property
     def is_promoted(self) -> bool:
-        return bool(self.promotion) and all_passed(self.promotion)
+        return self.memory.promoted
+
+    @property
+    def passed_now(self) -> bool:
+        """Say whether this is the hour in which every condition of the promotion came together."""
+        return bool(self.promotion) and self.memory.promoted
 
     def as_value(self) -> dict[str, Any]:
         return {
@@ -224,6 +235,8 @@ def _trial(
 ) -> Trial:
     recorded = None if before is None else before.get("trial")
     memory = TrialMemory() if recorded is None else trial_of_record(recorded["memory"])
+    if memory.promoted:
+        return Trial(memory)  # an ordinary grid since: nothing of a trial ends it any more
     if inputs.before is not None and inputs.before.hour.plus(1) < inputs.hour:
         memory = trial_advanced(memory, None, policy.probation)  # hours without a record are not judged
     if analysis is None:
@@ -244,12 +257,14 @@ def _trial(
         age_h=(inputs.hour.closes_at - grid.started_at) // timedelta(hours=1),
     )
     memory = trial_advanced(memory, hour, policy.probation)
-    return Trial(
+    found = Trial(
         memory,
         quick_stop(memory, hour, policy.probation),
         promotion(memory, hour, policy.probation),
         expiry(hour, policy.probation),
     )
+    passed = found.stops_because is None and all_passed(found.promotion)
+    return replace(found, memory=replace(memory, promoted=True)) if passed else found
 
 
 def follow_stopped(

@@ -90,6 +90,8 @@ def _choice(
     may_move = state.rank <= ExitState.WARNING.rank  # beyond it a grid ends or is left alone
     if may_move and moved and all(check.passed for check in moved):
         return Action.ADJUST, moved[0].reason
+    if hour.trial is not None and hour.trial.passed_now:
+        return Action.CONTINUE, "the trial has passed every condition: from now on it is an ordinary grid"
     if state is ExitState.NORMAL:
         return Action.CONTINUE, "the exit state is NORMAL: nothing asks for an end"
     return Action.CONTINUE, f"{_state_in_words(hour)}; stay ready to stop"
@@ -109,7 +111,7 @@ def _moved(
     worth = offer.proposal.valid and offer.factor is not None
     kind = offer.proposal.kind
     told = "the new bounds make a grid" if worth else "the new bounds make no grid worth its fees"
-    if worth and kind is not hour.grid.kind:
+    if worth and kind is not hour.kind:
         told = f"the new bounds make a {kind.value} grid, which this one is not"
     return (
         number("parameters", apart, "the centre of the range has moved by"),
@@ -120,7 +122,7 @@ def _moved(
             reason=f"the verdict is {analysis.verdict.value} on a range that is"
             f" {'valid' if analysis.range.valid else 'not valid'}",
         ),
-        fact("parameters", passed=worth and kind is hour.grid.kind, value=kind.value, reason=told),
+        fact("parameters", passed=worth and kind is hour.kind, value=kind.value, reason=told),
     )
 
 

@@ -183,12 +183,14 @@ class TrialMemory:
         weak_bars: The same below the stopping confidence.
         sure_bars: Consecutive hours at or above the promoting confidence; an unjudged one breaks them.
         was_warned: Whether any hour of the trial was in WARNING or worse.
+        promoted: The trial is over and passed: from then on the grid is an ordinary one.
     """
 
     warning_bars: int = 0
     weak_bars: int = 0
     sure_bars: int = 0
     was_warned: bool = False
+    promoted: bool = False
 
 
 def opened() -> TrialMemory:
@@ -200,8 +202,10 @@ def advanced(memory_: TrialMemory, hour: TrialHour | None, config: ProbationConf
     """Return the memory after one more hour.
 
     An unjudged hour (None) and an unknown confidence never end a count that leads to a stop, and always end
-    one that leads to a promotion.
+    one that leads to a promotion. One that has passed counts no more.
     """
+    if memory_.promoted:
+        return memory_
     if hour is None:
         return TrialMemory(memory_.warning_bars, memory_.weak_bars, 0, memory_.was_warned)
     weak, sure = memory_.weak_bars, 0

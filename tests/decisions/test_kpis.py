@@ -311,7 +311,6 @@ def deed(hour, action=Answer.ACCEPT, actor="operator"):
         ([advice(deed(12)), advice(deed(11), deed(10.25))], 15.0),
         ([advice(deed(9.99))], None),
         ([advice(deed(10.5, Answer.EXPIRED))], None),
-        ([advice(deed(10.5, Answer.PROMOTED))], None),
         ([advice(deed(10.5, actor=SYSTEM))], None),
         ([advice(deed(10.5), grid_id="grid-2")], None),
         ([advice(deed(10.5), kind=Kind.SETUP)], None),

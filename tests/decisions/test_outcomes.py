@@ -165,7 +165,6 @@ def fall():
         ([], -485.0, False, None),
         ([deed(60, Answer.EXPIRED, actor=SYSTEM)], -485.0, False, None),
         ([deed(5, Answer.NOTE)], -485.0, False, None),
-        ([deed(5, Answer.PROMOTED)], -485.0, False, None),
         # declined, then accepted after all
         ([deed(10, Answer.DECLINE), deed(40)], -199.8, True, 2400.0),
         # the first of two accepts counts

@@ -498,13 +498,42 @@ def test_a_trial_is_promoted_by_every_condition_together():
     promoted = [each.running[0].trial.is_promoted for each in found if each.running[0].trial]
     assert promoted == [False] * 23 + [True]
     assert all(check["passed"] for check in trial_of(found[-1])["promotion"])
-    dark = evaluate(unjudged(start.plus(24), grids=(trial,), before=recorded(found[-1])), policy(sure))
+    assert advice_of(found[-1]).reason.startswith("the trial has passed every condition")
+    assert [each.running[0].kind for each in found] == [GridKind.PROBATIONARY] * 23 + [GridKind.NORMAL]
+    dark = evaluate(unjudged(start.plus(23), grids=(trial,), before=recorded(found[22 - 1])), policy(sure))
     assert dark.running[0].trial is not None
     assert dark.running[0].trial.is_promoted is False
     assert trial_of(dark)["expiry"] is None
     assert trial_of(dark)["memory"]["sure_bars"] == 0
     assert advice_of(dark).action is Action.WITHHELD
     assert not [c for c in advice_of(dark).checks if c.reason.startswith("age")]
+
+
+@pytest.mark.parametrize("between", ["judged", "unjudged", "no snapshot"])
+def test_a_promoted_trial_is_an_ordinary_grid_for_good(between: str):
+    """Neither its age nor a loss nor a bad verdict ends it as a trial; only its exit state does."""
+    start = HOUR.plus(-80)
+    trial = running(since=start.opens_at, kind=GridKind.PROBATIONARY, levels=8, amount_per_grid=Decimal(75))
+    swings = (2000.0, 1930.0, 2070.0, 2000.0)
+    calm = [inputs(start.plus(at), grids=(trial,), prices=swings) for at in range(24)]
+    passed = followed(calm, policy(analysis(hourly_sigma=0.001)))[-1]
+    assert trial_of(passed)["memory"]["promoted"] is True
+    before = recorded(passed)
+    if between != "judged":
+        hour = start.plus(24)
+        middle = (
+            unjudged(hour, grids=(trial,), before=before)
+            if between == "unjudged"
+            else inputs(hour, grids=None, before=before)
+        )
+        before = recorded(evaluate(middle, policy()))
+    trend = analysis(verdict=Verdict.TREND)
+    found = evaluate(inputs(HOUR, grids=(trial,), before=before), policy(trend))
+    assert trial_of(found)["memory"]["promoted"] is True
+    assert trial_of(found)["quick_stop"] == []
+    assert trial_of(found)["expiry"] is None
+    assert found.running[0].kind is GridKind.NORMAL
+    assert advice_of(found).action is Action.CONTINUE
 
 
 @pytest.mark.parametrize("between", ["judged", "unjudged", "no snapshot", "no record"])
