@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check lint types contracts coverage campaign calibration mutants bench format lock clean
+.PHONY: setup demo test check lint types contracts coverage campaign calibration replays mutants bench format lock clean
 
 setup: .venv/ready
 
@@ -42,6 +42,9 @@ campaign: setup  ## kill -9 at 200 random moments and the model check; every rec
 
 calibration: setup  ## docs/calibration.md from recorded candles; DATA=../shared/data
 	$(BIN)/python docs/make_calibration.py $${DATA:-../shared/data}
+
+replays: setup  ## docs/replays.md: recorded months through the daemon, resumable; DATA=../shared/data WORK=folder
+	$(BIN)/python docs/make_replays.py $${DATA:-../shared/data} --work $${WORK:-build/replays} $(ARGS)
 
 mutants: setup  ## one change at a time in the pure packages, and the tests must notice; FILES=... TESTS=... SEED=1 AT_MOST=...
 	$(BIN)/python -m tests.mutants $(FILES) --tests $(TESTS) --seed $${SEED:-1} $(if $(AT_MOST),--at-most $(AT_MOST))

@@ -12,7 +12,17 @@ from typing import Annotated
 
 import typer
 
-from daemon.commands import calibrating, configuration, deciding, grids, history, judging, reading, running
+from daemon.commands import (
+    calibrating,
+    configuration,
+    deciding,
+    grids,
+    history,
+    judging,
+    reading,
+    replaying,
+    running,
+)
 from daemon.commands.sharing import Finding, fail
 from daemon.logs import configure_logs
 from market.errors import (
@@ -57,7 +67,7 @@ def _common(
     configure_logs(log_level.upper())
 
 
-for commands in (running, history, reading, calibrating, grids, deciding, judging, configuration):
+for commands in (running, history, reading, calibrating, grids, deciding, replaying, judging, configuration):
     commands.register(app)
 
 

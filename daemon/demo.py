@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -30,7 +31,7 @@ from daemon.configuration import load_settings
 from daemon.evaluating import evaluate_due
 from daemon.http import serving
 from daemon.operator import settle_timers
-from daemon.rehearsal import ANSWERED_AFTER, answer_open_advice, start_first_grid
+from daemon.rehearsal import ANSWERED_AFTER, answer_open_advice, overlooks, start_by_hand
 from daemon.scheduler import ringing
 from daemon.workers import attend, load_state, working
 from exchanges.sandbox.market import SandboxMarket
@@ -49,7 +50,15 @@ SIMULATED_START = Hour.parse("2026-01-05T00")
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """What was asked for on the command line."""
+    """What was asked for on the command line.
+
+    Attributes:
+        data: Folder of recorded candles; None for the simulated market.
+        window, symbols, venue: Which of them; None for what fits best.
+        misses: The scripted operator overlooks one advice in so many; 0 for none.
+        require_edge: Propose setups only where an edge after fees is proven.
+        rest: The operator starts a grid by hand so long after each stop; None for never again.
+    """
 
     folder: Path
     hours: int
@@ -59,6 +68,11 @@ class DemoPlan:
     port: int
     rate: float
     once: bool
+    symbols: tuple[str, ...] = ()
+    venue: str | None = None
+    misses: int = 0
+    require_edge: bool = False
+    rest: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +92,13 @@ class Stage:
     words: str
 
 
-def stage_of(data: Path | None, window: str | None, count: int) -> Stage:
+def stage_of(
+    data: Path | None,
+    window: str | None,
+    count: int,
+    symbols: tuple[str, ...] = (),
+    venue: str | None = None,
+) -> Stage:
     """Return the exchange to embed: recorded candles of a folder, or the simulated market.
 
     Raises:
@@ -91,7 +111,7 @@ def stage_of(data: Path | None, window: str | None, count: int) -> Stage:
         market = SimulatedMarket(symbols=chosen)
         words = "SIMULATED candles: made up from a seed, nothing of it ever happened"
         return Stage(market, tuple(rules.symbol for rules in market.symbols), SIMULATED_START, None, words)
-    chosen_files = choose_markets(data, count, window)
+    chosen_files = choose_markets(data, len(symbols) or count, window, symbols or None, venue)
     recorded = RecordedMarket({one.symbol: _series(one) for one in chosen_files.markets})
     end = Hour.of_ts(chosen_files.end_ts)
     names = ", ".join(f"{one.exchange} {one.symbol}" for one in chosen_files.markets)
@@ -111,7 +131,9 @@ def _series(files: RecordedFiles) -> list[RecordedSeries]:
 
 async def run_demo(plan: DemoPlan) -> None:
     """Run the demo to its end: after the hours with --once, else until it is interrupted."""
-    stage = await anyio.to_thread.run_sync(stage_of, plan.data, plan.window, plan.markets)
+    stage = await anyio.to_thread.run_sync(
+        stage_of, plan.data, plan.window, plan.markets, plan.symbols, plan.venue
+    )
     clock = DrivenClock(stage.start.closes_at)
     async with running_sandbox(stage.market, clock) as sandbox:
         config = _write_config(plan, stage, sandbox.url)
@@ -153,7 +175,7 @@ def _write_config(plan: DemoPlan, stage: Stage, url: str) -> Path:
         "markets": [{"exchange": "sandbox", "symbol": symbol} for symbol in stage.symbols],
         "http": {"port": plan.port},
         "capital": {"total_quote": 10_000, "mode": "multi_grid"},
-        "economics": {"require_positive_edge": False},
+        "economics": {"require_positive_edge": plan.require_edge},
     }
     path = plan.folder / "config.yaml"
     path.write_text(yaml.dump(config, Dumper=yaml.CSafeDumper, sort_keys=False))
@@ -177,8 +199,8 @@ async def _run_hours(app: App, clock: DrivenClock, plan: DemoPlan, stage: Stage)
             hour = Hour(index)
             clock.set(hour.closes_at + settle)
             app.progress.stamp("scheduler")
-            if index == first.index:
-                await start_first_grid(app, hour)
+            if index == first.index or plan.rest is not None:
+                await start_by_hand(app, hour, plan.rest)
             await settle_timers(app)
             await _attend_all(app)
             if hour.closes_at.day == 1 or index == first.index:
@@ -188,7 +210,7 @@ async def _run_hours(app: App, clock: DrivenClock, plan: DemoPlan, stage: Stage)
                 await _attend_all(app)
             judged += sum(state.newest == hour for state in app.board.markets.values())
             clock.set(max(clock.now(), hour.closes_at + ANSWERED_AFTER))
-            await answer_open_advice(app, hour)
+            await answer_open_advice(app, hour, partial(overlooks, one_in=plan.misses))
             if hour.closes_at.hour == 0 or index == last.index - 1:
                 await evaluate_due(app)
             bar.update(task, advance=1)

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tables import figure, table
+
 MARKETS = ("ETH-USDT", "BTC-USDT", "SOL-USDT", "ADA-USDT")
 SPANS = {"train": ("--to", "2024-10-01T00"), "test": ("--from", "2024-10-01T00"), "all": ()}
 TARGET = Path(__file__).with_name("calibration.md")
@@ -31,22 +33,6 @@ def measured(key: str, data: str, span: tuple[str, ...]) -> dict[str, Any]:
         *span,
     ]
     return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-
-
-def figure(found: dict[str, Any] | None, digits: int = 3) -> str:
-    """Return a value with its interval."""
-    if not found or found["value"] is None:
-        return "-"
-    if found["low"] is None:
-        return f"{found['value']:.{digits}f}"
-    high = "never" if found["high"] is None else f"{found['high']:.{digits}f}"
-    return f"{found['value']:.{digits}f} [{found['low']:.{digits}f}, {high}]"
-
-
-def table(head: str, rows: list[list[str]]) -> list[str]:
-    """Return a Markdown table."""
-    columns = head.split(" | ")
-    return [f"| {head} |", "|" + " --- |" * len(columns), *(f"| {' | '.join(row)} |" for row in rows), ""]
 
 
 def verdict_rows(found: dict[tuple[str, str], dict[str, Any]]) -> list[list[str]]:

@@ -190,7 +190,11 @@ def recorded_files(folder: Path) -> list[RecordedFile]:
 
 
 def choose_markets(
-    folder: Path, count: int, window: str | None = None, symbols: Sequence[str] | None = None
+    folder: Path,
+    count: int,
+    window: str | None = None,
+    symbols: Sequence[str] | None = None,
+    venue: str | None = None,
 ) -> Chosen:
     """Return the markets of a run: for each symbol one venue's minutes and that venue's coarser files.
 
@@ -203,6 +207,7 @@ def choose_markets(
         count: How many markets at most.
         window: Name of another minute window than the main one.
         symbols: Only these, in this order.
+        venue: Only files of this one, as their names begin: `KUCOIN`.
 
     Raises:
         DataInvalid: No such minutes, or the symbols named share no whole day.
@@ -212,6 +217,8 @@ def choose_markets(
     for file in files:
         if file.timeframe is Timeframe.M1 and file.window == window:
             if symbols is not None and file.symbol not in symbols:
+                continue
+            if venue is not None and file.exchange != venue:
                 continue
             candidate = _candidate(file, files)
             if file.symbol not in best or candidate.rank > best[file.symbol].rank:

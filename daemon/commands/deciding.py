@@ -1,9 +1,8 @@
-"""Advice on the command line: `decisions`, `explain`, `decide`, `replay`."""
+"""Advice on the command line: `decisions`, `explain`, `decide`."""
 
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -14,11 +13,9 @@ from rich.table import Table
 
 from daemon.clock import WallClock
 from daemon.commands.history import writing
-from daemon.commands.reading import Policies
 from daemon.commands.running import ClockOption, clock_of
 from daemon.commands.sharing import (
     ConfigOption,
-    Finding,
     FormatOption,
     RepoOption,
     checked_format,
@@ -30,14 +27,12 @@ from daemon.commands.sharing import (
 )
 from decisions.actions import Answer
 from decisions.answering import Set
-from decisions.evaluate import evaluate
 from decisions.explain import explain as explain_words
-from market.hours import Hour, parse_instant
-from regime.analysis import ENGINE_VERSION, Verdict
+from market.hours import parse_instant
+from regime.analysis import Verdict
 from store.advice import Deed, Recorded, decision_ids, deed_change_set, read_advice
-from store.decision_files import decision_file, decision_path, encode, past_advice, recommendation_of
+from store.decision_files import past_advice, recommendation_of
 from store.grids import GridShelf
-from store.inputs import ReadOnlyStore
 
 _LISTED_DAYS = 7
 
@@ -46,7 +41,6 @@ def register(app: typer.Typer) -> None:
     app.command()(decisions)
     app.command()(explain)
     app.command()(decide)
-    app.command()(replay)
 
 
 def _root(repo: Path | None, config: Path | None) -> Path:
@@ -168,62 +162,6 @@ def decide(
             return await write(deed_change_set(recorded, deed, grid, time.now()))
 
     print(f"recorded in commit {in_loop(record)}")
-
-
-def replay(
-    decision_id: Annotated[str, typer.Argument(metavar="ID", help="2026-02-02/dec-ETH-USDT-150000")],
-    digests_only: Annotated[
-        bool, typer.Option("--digests-only", help="Check only that the inputs are what they were.")
-    ] = False,
-    repo: RepoOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Recompute a recommendation from the inputs that it names and compare it byte for byte.
-
-    Exit code 1 where it differs, or where an input is no longer what it was.
-
-    Example: regimed replay 2026-02-02/dec-ETH-USDT-150000
-    """
-    root = _root(repo, config)
-    found = read_advice(root, decision_id)
-    policies = Policies(root, None)
-    store = ReadOnlyStore(
-        root, max_missing_minutes=policies.default.max_missing_minutes, timeframes=policies.timeframes
-    )
-    wrong = list(store.inputs.changed_inputs(found.file.inputs.files))
-    for line in wrong:
-        print(line)
-    if digests_only or wrong:
-        print(f"{len(found.file.inputs.files)} inputs, {len(wrong)} not what they were")
-        raise Finding(1 if wrong else 0)
-    hour = Hour.parse(found.file.hour)
-    (inputs,) = store.read_inputs(found.file.market, [hour])
-    evaluation = evaluate(inputs, policies.named(found.file.config_hash))
-    again = {advice.id: decision_file(evaluation, advice) for advice in evaluation.advice}
-    path = decision_path(decision_id)
-    if found.file.engine_version != ENGINE_VERSION:
-        print(f"recorded by engine {found.file.engine_version}, this is engine {ENGINE_VERSION}")
-    now = again.get(decision_id)
-    if now is not None and encode(now) == (root / path).read_bytes():
-        print(f"{decision_id}: identical, byte for byte")
-        return
-    for line in _differences(
-        found.file.model_dump(mode="json"), None if now is None else now.model_dump(mode="json")
-    ):
-        print(line)
-    raise Finding(1)
-
-
-def _differences(recorded: Any, now: Any, where: str = "") -> Iterator[str]:
-    """Yield each field that differs: recorded, then recomputed."""
-    if isinstance(recorded, dict) and isinstance(now, dict):
-        for name in sorted({*recorded, *now}):
-            yield from _differences(recorded.get(name), now.get(name), f"{where}.{name}" if where else name)
-    elif isinstance(recorded, list) and isinstance(now, list) and len(recorded) == len(now):
-        for place, (one, other) in enumerate(zip(recorded, now, strict=True)):
-            yield from _differences(one, other, f"{where}.{place}")
-    elif recorded != now:
-        yield f"{where or 'record'}: recorded {recorded!r}, recomputed {now!r}"
 
 
 def _instant(text: str) -> datetime:

@@ -30,6 +30,7 @@ from regime.config import RegimeConfig
 from store.episodes import advice_between, episodes_of
 from store.grids import GridShelf
 from store.inputs import ReadOnlyStore
+from store.ledger import Ledger
 from store.minutes import MinuteShelf
 
 
@@ -88,24 +89,30 @@ def kpis_of(
     outcomes: OutcomesConfig,
 ) -> KpiReport:
     """Return the KPIs of a repository, over its whole record where no bounds are given."""
+    episodes = episodes_in(root, config, outcomes)
+    if not episodes:
+        fail(f"{root}: no grid ever ran; there is nothing to measure", 1)
+    began = start or min(episode.started_at for episode in episodes)
+    ledger = Ledger(root)
+    newest = (ledger.newest_judged(record.market) for record in GridShelf(root).records().values())
+    ended = end or max(hour.closes_at for hour in newest if hour is not None)
+    if began >= ended:
+        fail(f"--from {began:%Y-%m-%d} --to {ended:%Y-%m-%d}: the first day must lie before the last", 2)
+    return measure(episodes, advice_between(root, began, ended), began, ended, config)
+
+
+def episodes_in(root: Path, config: KpisConfig, outcomes: OutcomesConfig) -> list[Episode]:
+    """Return every run of every grid of a repository, labelled."""
     store = ReadOnlyStore(root, max_missing_minutes=outcomes.tolerated_missing_minutes, timeframes=_SPANS)
     shelf, episodes = MinuteShelf(root), list[Episode]()
     now = WallClock().now()
-    closes: list[datetime] = []
     for record in GridShelf(root).records().values():
         newest = store.ledger.newest_judged(record.market)
         if newest is None:
             continue
-        closes.append(newest.closes_at)
         window = store.reader.load_window(record.market, newest, _SPANS, max(now, newest.closes_at))
         episodes += episodes_of(root, record, window, shelf, config, outcomes.tolerated_missing_minutes)
-    if not episodes:
-        fail(f"{root}: no grid ever ran; there is nothing to measure", 1)
-    began = start or min(episode.started_at for episode in episodes)
-    ended = end or max(closes)
-    if began >= ended:
-        fail(f"--from {began:%Y-%m-%d} --to {ended:%Y-%m-%d}: the first day must lie before the last", 2)
-    return measure(episodes, advice_between(root, began, ended), began, ended, config)
+    return episodes
 
 
 _SPANS = {Timeframe.H1: RegimeConfig().history.days(Timeframe.H1)}

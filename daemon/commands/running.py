@@ -6,6 +6,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,6 +67,22 @@ def demo(
         Path | None, typer.Option(help="Replay recorded candles of this folder (parquet).")
     ] = None,
     window: Annotated[str | None, typer.Option(help="Another recorded window, for example 2024AUG.")] = None,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Only this recorded market; may be repeated.")
+    ] = None,
+    venue: Annotated[
+        str | None, typer.Option(help="Only recordings of this one, for example KUCOIN.")
+    ] = None,
+    misses: Annotated[
+        int, typer.Option(min=0, help="The scripted operator overlooks one advice in so many; 0 for none.")
+    ] = 0,
+    require_edge: Annotated[
+        bool, typer.Option("--require-edge", help="Propose only what has a proven edge after fees.")
+    ] = False,
+    restart_after: Annotated[
+        int | None,
+        typer.Option(min=1, help="The operator starts a grid by hand so many hours after each stop."),
+    ] = None,
     folder: Annotated[
         Path | None, typer.Option("--dir", help="Where to keep everything; temporary if left out.")
     ] = None,
@@ -78,13 +95,28 @@ def demo(
 
     Example: regimed demo --once --hours 168
     """
-    if window is not None and data is None:
-        fail("--window names a recorded window and needs --data", 2)
+    for option, value in (("--window", window), ("--symbol", symbol), ("--venue", venue)):
+        if value and data is None:
+            fail(f"{option} names recorded candles and needs --data", 2)
     if data is not None and not data.is_dir():
         fail(f"--data: {data} is not a folder; expected one with parquet files", 2)
     where = folder or Path(tempfile.mkdtemp(prefix="regimed-demo-"))
     where.mkdir(parents=True, exist_ok=True)
-    plan = DemoPlan(where.resolve(), hours, markets, data, window, port, rate, once)
+    plan = DemoPlan(
+        where.resolve(),
+        hours,
+        markets,
+        data,
+        window,
+        port,
+        rate,
+        once,
+        tuple(symbol or ()),
+        venue,
+        misses,
+        require_edge,
+        None if restart_after is None else timedelta(hours=restart_after),
+    )
     arm_failpoints()
     in_loop(lambda: run_demo(plan))
 

@@ -11,7 +11,7 @@ from daemon.calibrating import calibrate_due
 from daemon.evaluating import evaluate_due
 from daemon.health import health
 from daemon.operator import answer, settle_timers
-from daemon.rehearsal import answer_open_advice, start_first_grid
+from daemon.rehearsal import answer_open_advice, overlooks, start_by_hand
 from daemon.workers import load_state
 from decisions.actions import Answer
 from decisions.answering import Set
@@ -240,10 +240,41 @@ async def test_a_bad_grid_pushed_from_outside_changes_nothing(tmp_path, change, 
     assert_sound(tmp_path)
 
 
+async def test_the_scripted_operator_starts_again_after_a_rest_and_never_beside_a_running_grid(tmp_path):
+    """A second version and a second start, so many hours after the stop; without a rest never again."""
+    async with house(tmp_path, **LOOSE) as there:
+        await start_by_hand(there.app, START)
+        await there.hours(START, 2)
+        await start_by_hand(there.app, START.plus(2), timedelta(hours=1))
+        assert [event.event for event in (await _grid_of(there.app)).history] == ["enabled"]
+        stopped = with_event(
+            await _grid_of(there.app), EventKind.DISABLED, START.plus(2).opens_at, 1, by="me"
+        )
+        path = grid_path(stopped.grid_id)
+        await there.app.store.write(ChangeSet({path: encode_grid(stopped)}, "[grid] stopped"))
+        for hour, rest in ((START.plus(4), None), (START.plus(4), timedelta(hours=3))):
+            await start_by_hand(there.app, hour, rest)
+            assert len((await _grid_of(there.app)).history) == 2
+        await start_by_hand(there.app, START.plus(5), timedelta(hours=3))
+        assert [event.version for event in (await _grid_of(there.app)).history] == [1, 1, 2]
+
+
+async def _grid_of(app):
+    return (await app.store.grids())["eth-usdt-1"]
+
+
+@pytest.mark.parametrize(("one_in", "expected"), [(0, 0), (1, 1000), (10, 100)])
+def test_the_scripted_operator_overlooks_always_the_same_advice(one_in: int, expected: int):
+    """About one in so many by name, none for 0."""
+    names = [f"2026-01-05/dec-ETH-USDT-{number:06}" for number in range(1000)]
+    found = sum(overlooks(name, one_in) for name in names)
+    assert abs(found - expected) <= (30 if one_in > 1 else 0)
+
+
 async def test_a_recommendation_is_looked_back_at_a_day_later_once(tmp_path):
     """Each advice has its 24 h evaluation once the data are there; asking again writes nothing."""
     async with house(tmp_path, **LOOSE) as there:
-        await start_first_grid(there.app, START)
+        await start_by_hand(there.app, START)
         await there.hours(START, 26)
         written = await evaluate_due(there.app)
         assert written == 2  # the hours 0 and 1 are a day ago

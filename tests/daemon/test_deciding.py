@@ -10,7 +10,9 @@ import anyio
 import pytest
 
 from daemon.demo import DemoPlan, run_demo
+from regime.analysis import ENGINE_VERSION
 from store.advice import decision_ids, read_advice
+from store.decision_files import decision_path
 
 
 def regimed(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -57,6 +59,9 @@ def test_every_recommendation_replays_to_the_byte_and_a_changed_input_is_named(d
     for decision_id in list(decision_ids(clone))[::5]:
         done = regimed("replay", decision_id, "--repo", str(clone))
         assert (done.returncode, "identical, byte for byte" in done.stdout) == (0, True), done.stdout
+    every = regimed("replay", "--all", "--repo", str(clone))
+    count = len(list(decision_ids(clone)))
+    assert every.stdout == f"{count} recommendations replayed: {count} identical, byte for byte\n"
     decision_id = newest(demo)
     named = read_advice(clone, decision_id).file.inputs.files
     path = clone / next(name for name in named if name.startswith("metrics/"))
@@ -65,6 +70,45 @@ def test_every_recommendation_replays_to_the_byte_and_a_changed_input_is_named(d
     assert done.returncode == 1
     assert str(path.relative_to(clone)) in done.stdout
     assert regimed("replay", decision_id, "--repo", str(clone), "--digests-only").returncode == 1
+    every = regimed("replay", "--all", "--repo", str(clone))
+    assert every.returncode == 1
+    assert f"{decision_id}: {path.relative_to(clone)}: sha256:" in every.stdout
+    assert f"cannot be recomputed: {path.relative_to(clone)}" in every.stdout
+    assert f"{count - 2} identical" in every.stdout
+
+
+def test_a_record_of_another_engine_is_shown_field_by_field(demo, tmp_path):
+    """Both versions are named, and each field that differs with both values."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(demo / "remote.git"), str(clone)], check=True)
+    decision_id = newest(demo)
+    path = clone / decision_path(decision_id)
+    text = path.read_text()
+    assert f"engine_version: {ENGINE_VERSION}\n" in text
+    path.write_text(text.replace(f"engine_version: {ENGINE_VERSION}\n", "engine_version: 99\n"))
+    done = regimed("replay", decision_id, "--repo", str(clone))
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        f"recorded by engine 99, this is engine {ENGINE_VERSION}",
+        f"engine_version: recorded 99, recomputed {ENGINE_VERSION}",
+    ]
+
+
+@pytest.mark.parametrize("arguments", [("replay",), ("replay", "2026-01-05/dec-ETH-USDT-010000", "--all")])
+def test_a_replay_is_of_one_or_of_all(arguments, demo):
+    """Neither and both are a usage error."""
+    done = regimed(*arguments, "--repo", str(demo / "data"))
+    assert (done.returncode, "name one recommendation, or --all" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("option", [("--window", "2024AUG"), ("--symbol", "ETH-USDT"), ("--venue", "KUCOIN")])
+def test_what_chooses_recorded_candles_needs_them(option):
+    """A window, a market or a venue without --data is a usage error."""
+    done = regimed("demo", "--once", *option)
+    assert (done.returncode, f"{option[0]} names recorded candles and needs --data" in done.stderr) == (
+        2,
+        True,
+    )
 
 
 def test_grids_are_written_started_and_stopped_by_hand(demo):

@@ -140,6 +140,9 @@ def test_one_venue_a_market_and_one_span_for_all(tmp_path):
     only = choose_markets(tmp_path, 1, window="2024AUG")
     assert [m.symbol for m in only.markets] == ["A-B"]
     assert [m.symbol for m in choose_markets(tmp_path, 2, symbols=["C-D", "A-B"]).markets] == ["C-D", "A-B"]
+    assert [m.exchange for m in choose_markets(tmp_path, 2, venue="FAR").markets] == ["FAR", "FAR"]
+    with pytest.raises(DataInvalid, match="no minutes of A-B"):
+        choose_markets(tmp_path, 1, symbols=["A-B"], venue="NOWHERE")
     with pytest.raises(DataInvalid, match="no minutes of X-Y"):
         choose_markets(tmp_path, 2, symbols=["A-B", "X-Y"])
     with pytest.raises(DataInvalid, match="share a whole UTC day"):
