@@ -84,9 +84,11 @@ async def test_a_hung_worker_turns_live_bad_while_http_answers(tmp_path):
                     while True:
                         there.app.progress.stamp("scheduler")
                         answer = await get(port, "/health/live")
-                        if answer.status_code == 503:
-                            break
-                assert "writer has not moved for" in answer.json()["output"]
+                        if (
+                            answer.status_code == 503
+                            and "writer has not moved for" in answer.json()["output"]
+                        ):
+                            break  # on a busy machine the collector may be the slow one at first
                 failpoints.disarm()
                 released.set()
         finally:
