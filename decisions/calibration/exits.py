@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decisions.calibration.measures import NOTHING, Figure, Weeks, mean
-from decisions.calibration.outcomes import FrozenGrids, first_true, frozen_grids
+from decisions.calibration.outcomes import ALERT_H, FrozenGrids, first_true, frozen_grids
 from market.candles import Floats
 from regime.config import METRICS, RegimeConfig
 from regime.history import JudgedHours
 
 EARLIEST_H, LATEST_H = 48, 2
-VAIN_H = 72
 THRESHOLDS = (0.20, 0.30, 0.40, 0.50)
 MEDIAN_H = 168
 
@@ -143,13 +142,15 @@ def _skill(grids: FrozenGrids, alert: NDArray[np.bool_], weeks: Weeks) -> ExitSk
     warned = (in_time.any(axis=1) & broke).astype(np.float64)
     first = first_true(standing)
     alerted = first > 0
-    vain = alerted & ~(broke & (breaks - first <= VAIN_H))
+    later = grids.breaks_later_h
+    vain = alerted & ~((later > 0) & (later - first <= ALERT_H))
     lead = np.where(broke & alerted, breaks - first, np.nan)
     outside = np.zeros(first.shape[0])
     rows = np.flatnonzero(alerted)
     at_alert = grids.close[rows, first[rows] - 1]
     outside[rows] = (at_alert < grids.lower[rows]) | (at_alert > grids.upper[rows])
-    hours_vain = (followed & ~(broke[:, None] & (breaks[:, None] - hour <= VAIN_H))).sum(axis=1)
+    soon = (later > 0)[:, None] & (later[:, None] - hour <= ALERT_H)
+    hours_vain = (followed & ~soon).sum(axis=1)
     hours_followed = followed.sum(axis=1)
     known = np.isfinite(lead)
     median = float(np.median(lead[known])) if known.any() else None

@@ -15,6 +15,7 @@ HOLD_HOURS = 24
 BREAK_MARGIN_ATR = 1.0
 BACK_WITHIN_H = 12
 FOLLOWED_H = 168
+ALERT_H = 72
 
 
 def holds(hours: JudgedHours, margin_atr: float) -> Floats:
@@ -44,6 +45,7 @@ class FrozenGrids:
     Attributes:
         start: Rows of the hours they start in.
         breaks_h: Hours until the adverse event A, 0 where there is none within a week.
+        breaks_later_h: The same within 72 hours more: what an alert at the end of the week is judged by.
         ts: Of the start, epoch seconds.
         lower, upper, atr: Frozen.
         close: Of each followed hour; NaN past the recording.
@@ -51,6 +53,7 @@ class FrozenGrids:
 
     start: Ints
     breaks_h: Ints
+    breaks_later_h: Ints
     ts: Ints
     lower: Floats
     upper: Floats
@@ -62,15 +65,16 @@ def frozen_grids(hours: JudgedHours, every_h: int = 6) -> FrozenGrids:
     """Freeze a grid at every sixth hour with a valid range and the close inside; follow it for a week.
 
     A is the first close at least 1 ATR outside the bounds from which the price is not back inside within 12
-    hours. Grids whose week is not recorded whole are left out: their end is not known.
+    hours. Grids whose week, and the three days after it, are not recorded whole are left out: their end is
+    not known.
     """
-    reach = FOLLOWED_H + BACK_WITHIN_H
+    reach = FOLLOWED_H + ALERT_H + BACK_WITHIN_H
     rows = np.flatnonzero(hours.valid & hours.inside & ((hours.ts // HOUR_S) % every_h == 0))
     rows = rows[rows + reach < len(hours)]
     rows = rows[hours.ts[np.minimum(rows + reach, len(hours) - 1)] - hours.ts[rows] == reach * HOUR_S]
     lower, upper, atr = hours.lower[rows], hours.upper[rows], hours.atr[rows]
     if not rows.size:
-        return FrozenGrids(rows, rows, hours.ts[rows], lower, upper, atr, np.empty((0, FOLLOWED_H)))
+        return FrozenGrids(rows, rows, rows, hours.ts[rows], lower, upper, atr, np.empty((0, FOLLOWED_H)))
     path = np.lib.stride_tricks.sliding_window_view(hours.close, reach)[rows + 1]
     far = (path <= (lower - BREAK_MARGIN_ATR * atr)[:, None]) | (
         path >= (upper + BREAK_MARGIN_ATR * atr)[:, None]
@@ -79,9 +83,9 @@ def frozen_grids(hours: JudgedHours, every_h: int = 6) -> FrozenGrids:
     back = np.zeros_like(inside)
     for later in range(1, BACK_WITHIN_H + 1):
         back[:, :-later] |= inside[:, later:]
-    event = (far & ~back)[:, :FOLLOWED_H]
-    breaks = np.where(event.any(axis=1), event.argmax(axis=1) + 1, 0)
-    return FrozenGrids(rows, breaks, hours.ts[rows], lower, upper, atr, path[:, :FOLLOWED_H])
+    later = first_true((far & ~back)[:, : FOLLOWED_H + ALERT_H])
+    breaks = np.where(later <= FOLLOWED_H, later, 0)
+    return FrozenGrids(rows, breaks, later, hours.ts[rows], lower, upper, atr, path[:, :FOLLOWED_H])
 
 
 def first_true(mask: NDArray[np.bool_]) -> Ints:

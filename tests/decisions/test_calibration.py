@@ -179,6 +179,24 @@ def test_a_grid_breaks_at_the_first_close_far_outside_that_does_not_come_back():
     assert first_true(np.array([[False, True], [False, False]])).tolist() == [2, 0]
 
 
+def test_an_alert_late_in_the_week_is_followed_for_its_72_hours_too():
+    """A three days after the week is no break of the week, but the alert before it was right."""
+    closes = np.full(600, 100.0)
+    closes[150:190] = 111.0  # outside, less than 1 ATR
+    closes[190:] = 118.0
+    hours = hand_made(closes.tolist())
+    grids = frozen_grids(hours)
+    assert grids.breaks_h[:6].tolist() == [0, 0, 0, 0, 166, 160]
+    assert grids.breaks_later_h[:6].tolist() == [190, 184, 178, 172, 166, 160]
+    first = hours.where(slice(0, 260))
+    assert frozen_grids(first).start.tolist() == [0, 6]
+    skill = exit_skills(first, CONFIG)["two_closes_out"]
+    assert (skill.fer.value, skill.fer.n, skill.ttdr.n) == (0.0, 2, 0)
+    assert exit_skills(first, CONFIG)["two_closes_out"].random_fer.value == pytest.approx(
+        np.mean([*([True] * 117), *([False] * 51), *([True] * 111), *([False] * 57)])
+    )
+
+
 def test_the_barrier_for_arrays_is_the_one_of_the_engine():
     """pf is the same formula, element by element; beyond a barrier it is 0."""
     close, lower, upper, sigma = (

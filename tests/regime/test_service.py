@@ -82,7 +82,7 @@ def of_series(first: Hour, end: Hour, config: RegimeConfig = CONFIG) -> list[Hou
 
 @pytest.mark.parametrize("config", [CONFIG, CLASSIC], ids=["evidence", "classic"])
 @pytest.mark.parametrize("batch", [1, 7, 200])
-def test_a_range_is_the_fold_of_its_single_hours(config: RegimeConfig, batch: int):
+def test_property_78_a_range_is_the_fold_of_its_single_hours(config: RegimeConfig, batch: int):
     """Whatever the batches; hours without enough history included."""
     start, end = LAST.plus(-60), LAST.plus(1)
     asked = service_of(BarsSource(SERIES), config, batch_hours=batch)
@@ -93,7 +93,7 @@ def test_a_range_is_the_fold_of_its_single_hours(config: RegimeConfig, batch: in
     assert {each.outcome for each in found} == {"insufficient", "analysed"}
 
 
-def test_what_was_asked_before_changes_no_answer():
+def test_property_78_what_was_asked_before_changes_no_answer():
     """No look-ahead: later hours first, then the same range from bars that end with it."""
     start, end = LAST.plus(-200), LAST.plus(-150)
     asked = service_of(BarsSource(SERIES))

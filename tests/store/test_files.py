@@ -353,6 +353,28 @@ def test_a_record_is_read_back_as_it_was(evaluation):
     assert list(file.inputs.files) == ["a", "b"]
 
 
+FIELDS = (
+    "schema_version", "key", "hour", "engine_version", "config_hash", "inputs", "outcome", "reason",
+    "market_summary", "regime_analysis", "confidence", "detailed_analysis", "gate_evaluation",
+    "exit_evaluation", "decisions", "data_quality",
+)  # fmt: skip
+
+
+@given(
+    found=st.sampled_from([None, analysis()]),
+    summary=st.sampled_from([None, full_snapshot().summary]),
+    name=st.sampled_from(FIELDS),
+)
+def test_property_48_a_metrics_file_has_every_required_field(found, summary, name):
+    """Also one of an hour that could not be judged; without any one of them it is refused by its name."""
+    data = encode_metrics(metrics_file(evaluation_of(found, summary)))
+    value = yaml_text.load(data, "m.yaml")
+    assert set(FIELDS) <= set(value)
+    del value[name]
+    with pytest.raises(DataInvalid, match=name):
+        decode_metrics(yaml_text.dump(value), "m.yaml")
+
+
 def test_a_damaged_record_is_refused_or_is_another_record():
     """No cut record is read; a flipped byte is refused unless it makes another well-formed record."""
     data = encode_metrics(metrics_file(evaluation_of(analysis(), full_snapshot().summary)))

@@ -89,7 +89,7 @@ def test_nine_calm_hours_pass_all_three_one_after_the_other():
 
 @unhurried
 @given(some_hours)
-def test_properties_55_and_56_no_gate_is_judged_before_the_one_before_it_has_passed(hours: Hours):
+def test_property_55_56_no_gate_is_judged_before_the_one_before_it_has_passed(hours: Hours):
     """In whatever hours; and a gate that has not been judged has no streak and no details."""
     found = folded(hours, CONFIG)
     for before, after in pairwise(found):
