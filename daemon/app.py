@@ -15,6 +15,7 @@ from daemon.board import Board, ExchangeState, MarketState
 from daemon.metrics import Metrics
 from daemon.progress import Progress
 from daemon.settings import MarketSettings, Settings
+from daemon.shadow import Shadow
 from daemon.told import ToldMemory
 from decisions.inputs import Policy
 from exchanges.breaker import BreakerState
@@ -41,6 +42,7 @@ class App:
     store: Store
     exchanges: dict[str, Exchange]
     policy: Policy
+    shadow: Shadow | None
     outbox: Outbox
     board: Board
     progress: Progress
@@ -100,6 +102,9 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             store=store,
             exchanges=exchanges,
             policy=settings.policy(engine),
+            shadow=None
+            if settings.in_shadow is None
+            else Shadow(settings.in_shadow.policy(), str(settings.shadow)),
             outbox=Outbox(settings.state_path / "outbox", [LogChannel()]),
             board=board,
             progress=progress,
@@ -114,6 +119,10 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
         )
         metrics.watch(board, store, progress, app.outbox, clock)
         await store.write_config(config_hash, _config_text(settings, config_hash))
+        if settings.in_shadow is not None:
+            shadow_hash = settings.in_shadow.config_hash()
+            metrics.shadow_config.labels(shadow_hash).set(1)
+            await store.write_config(shadow_hash, _config_text(settings.in_shadow, shadow_hash))
         yield app
 
 

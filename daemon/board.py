@@ -9,6 +9,7 @@ from datetime import datetime
 from decisions.inputs import Before
 from market.hours import Hour
 from notifications.messages import HourFacts
+from store.shadow_files import ShadowFile
 
 
 @dataclass
@@ -24,6 +25,8 @@ class MarketState:
         lost: Hours whose snapshot went to quarantine and is fetched again.
         known_at: When the newest judgement was made; the next one is not made earlier.
         looked_back_from: The newest hour when all that was due was evaluated; None before the first time.
+        shadow: What the shadow configuration made of its newest hour; None without one.
+        shadow_failures: Hours since the start that the shadow could not judge.
         grids: What the newest record says of running and stopped grids.
         trouble: Why the last attempt did not succeed; None after one that did.
     """
@@ -48,6 +51,8 @@ class MarketState:
     caught_up: list[HourFacts] = field(default_factory=list)
     grids: Before | None = None
     looked_back_from: Hour | None = None
+    shadow: ShadowFile | None = None
+    shadow_failures: int = 0
 
     @property
     def owed(self) -> int:

@@ -14,6 +14,7 @@ import typer
 
 from daemon.commands import (
     calibrating,
+    comparing,
     configuration,
     deciding,
     grids,
@@ -67,7 +68,19 @@ def _common(
     configure_logs(log_level.upper())
 
 
-for commands in (running, history, reading, calibrating, grids, deciding, replaying, judging, configuration):
+COMMANDS = (
+    running,
+    history,
+    reading,
+    calibrating,
+    grids,
+    deciding,
+    replaying,
+    judging,
+    comparing,
+    configuration,
+)
+for commands in COMMANDS:
     commands.register(app)
 
 

@@ -18,7 +18,7 @@ from typing import Any, Union, get_args, get_origin
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from daemon.settings import Settings
+from daemon.settings import SHADOW_SECTIONS, Settings
 from market.errors import ConfigInvalid, DataInvalid
 from store import yaml_text
 
@@ -28,13 +28,13 @@ _CREDENTIAL = re.compile(r"(^|_)(api_?key|secret|passphrase|password|token|priva
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings:
-    """Return the settings of `file` with the environment laid over.
+    """Return the settings of `file` with the environment laid over, and those of its shadow.
 
     Raises:
         ConfigInvalid: With one line for every problem found.
     """
     problems: list[str] = []
-    told = _read(file) if file else {}
+    told = _read(file, "start from config/config.yaml") if file else {}
     origin = str(file) if file else "environment"
     problems += [
         f"{path}: a credential stands in {origin}; put it in a mounted file and name that file"
@@ -45,23 +45,75 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings
         raise ConfigInvalid(*problems)
     origins: dict[str, str] = {}
     merged = _overlaid(told, environment, origins, problems)
-    try:
-        settings = Settings.model_validate(merged)
-    except ValidationError as error:
-        problems += [
-            _described(e, origin, origins) for e in error.errors(include_url=False, include_context=False)
-        ]
-        raise ConfigInvalid(*problems) from None
-    if problems:
+    if file is not None and isinstance(merged.get("shadow"), str):
+        merged["shadow"] = str(file.absolute().parent / merged["shadow"])
+    settings, found = _validated(merged)
+    problems += [_described(error, origin, origins) for error in found]
+    in_shadow = _shadow_of(merged, found, problems)
+    if settings is None or problems:
         raise ConfigInvalid(*problems)
+    if in_shadow is None:
+        return settings
+    try:
+        return settings.with_shadow(in_shadow)
+    except ValueError as error:
+        raise ConfigInvalid(f"shadow: {settings.shadow}: {error}") from None
+
+
+def _validated(merged: Mapping[str, Any]) -> tuple[Settings | None, list[Any]]:
+    try:
+        return Settings.model_validate(merged), []
+    except ValidationError as error:
+        return None, list(error.errors(include_url=False, include_context=False))
+
+
+def _shadow_of(merged: dict[str, Any], known: list[Any], problems: list[str]) -> Settings | None:
+    """Return the settings with the shadow file laid over; adds what is wrong with that file to `problems`."""
+    if not isinstance(merged.get("shadow"), str):
+        return None
+    file = Path(merged["shadow"])
+    try:
+        told = _read(file, "the configuration names it under `shadow`")
+    except ConfigInvalid as error:
+        problems += [f"shadow: {problem}" for problem in error.problems]
+        return None
+    for name in sorted(set(told) - set(SHADOW_SECTIONS)):
+        why = (
+            "a shadow has no shadow of its own"
+            if name == "shadow"
+            else "a shadow only sets rules, the rest is the configuration's"
+            if name in Settings.model_fields
+            else "unknown key"
+        )
+        problems.append(f"{name}: {why} ({file}); known here: {', '.join(SHADOW_SECTIONS)}")
+    rules = {name: value for name, value in told.items() if name in SHADOW_SECTIONS}
+    settings, found = _validated(
+        _laid_over({**merged, "shadow": None}, json.loads(orjson.dumps(rules, default=str)))
+    )
+    before = {(error["loc"], error["msg"]) for error in known}
+    problems += [
+        _described(error, str(file), {}) for error in found if (error["loc"], error["msg"]) not in before
+    ]
     return settings
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _laid_over(base: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with what is told otherwise, section by section and key by key."""
+    merged = dict(base)
+    for name, value in told.items():
+        held = merged.get(name)
+        if isinstance(held, Mapping) and isinstance(value, Mapping):
+            merged[name] = _laid_over(held, value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def _read(file: Path, advice: str) -> dict[str, Any]:
     try:
         data = yaml_text.load(file.read_bytes(), str(file))
     except FileNotFoundError:
-        raise ConfigInvalid(f"{file}: there is no such file; start from config/config.yaml") from None
+        raise ConfigInvalid(f"{file}: there is no such file; {advice}") from None
     except OSError as error:
         raise ConfigInvalid(f"{file}: cannot be read: {error.strerror}") from None
     except DataInvalid as error:

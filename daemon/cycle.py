@@ -14,6 +14,7 @@ from daemon.app import App
 from daemon.board import MarketState
 from daemon.collector import Collected, collect_hour, fetch_history, has_history, look_again, now_there
 from daemon.settings import MarketSettings
+from daemon.shadow import judge_in_shadow
 from decisions.evaluate import Evaluation, evaluate
 from decisions.inputs import Before, HourInputs
 from decisions.stopped import expected_in_words
@@ -25,6 +26,7 @@ from regime.analysis import RegimeAnalysis
 from store.decision_files import decision_path, decode_decision, recommendation_of
 from store.paths import metrics_path
 from store.records import analysis_of, decode_metrics
+from store.shadow_files import ShadowRecord
 
 _log = structlog.get_logger("cycle")
 
@@ -48,7 +50,8 @@ async def run_cycle(app: App, market: MarketSettings, hour: Hour) -> Evaluation 
         app, market, hour, collected, revised
     )  # what we wrote, as a replay will read it
     evaluation = await judge(app, inputs)
-    recorded = await _record(app, evaluation)
+    shadow = await judge_in_shadow(app, inputs)
+    recorded = await _record(app, evaluation, shadow)
     await tell(app, evaluation, recorded=recorded)  # a failed commit must not silence an exit
     app.bells.pusher.ring()
     return evaluation
@@ -76,12 +79,12 @@ async def judge(app: App, inputs: HourInputs) -> Evaluation:
         return await anyio.to_thread.run_sync(evaluate, inputs, app.policy, limiter=app.analysis_limit)
 
 
-async def _record(app: App, evaluation: Evaluation) -> bool:
-    """Commit the judgement; says whether it is in the history."""
+async def _record(app: App, evaluation: Evaluation, shadow: ShadowRecord | None) -> bool:
+    """Commit the judgement and the shadow's beside it; says whether it is in the history."""
     state = app.board.markets[evaluation.inputs.key]
     try:
         with app.progress.working("writer"), app.metrics.stage_s.labels("commit").time():
-            await app.store.commit(evaluation)
+            await app.store.commit(evaluation, shadow)
     except CommitFailed as error:
         state.counted_to = None  # durable or not: the files say whether the hour is still owed
         app.board.commit_trouble = str(error)

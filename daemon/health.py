@@ -9,6 +9,7 @@ from typing import Any
 
 from daemon.app import App
 from daemon.board import ExchangeState, MarketState
+from daemon.shadow import Shadow
 from market.hours import instant_iso
 from regime.analysis import ENGINE_VERSION
 
@@ -21,6 +22,7 @@ def health(app: App) -> dict[str, Any]:
         *(_market(app, market) for market in app.board.markets.values()),
         *(_exchange(app, exchange) for exchange in app.board.exchanges.values()),
         _grids(app),
+        *([] if app.shadow is None else [_shadow(app, app.shadow)]),
         _git(app),
         _workers(app),
         _disk(app),
@@ -162,6 +164,35 @@ def _grids(app: App) -> dict[str, Any]:
             if market.grids is not None
             for grid_id in market.grids.exits
         ),
+    }
+
+
+def _shadow(app: App, shadow: Shadow) -> dict[str, Any]:
+    """Return how the second configuration does; whatever is wrong with it touches nothing in force."""
+    failed = [
+        f"{key} {market.shadow.hour}: {market.shadow.reason} ({market.shadow_failures} hours since the start)"
+        for key, market in app.board.markets.items()
+        if market.shadow is not None and market.shadow.failed
+    ]
+    return {
+        "name": "shadow",
+        "status": "warn" if failed else "pass",
+        "output": f"the shadow fails, the judgement in force is untouched: {'; '.join(failed)}"
+        if failed
+        else "",
+        "config_hash": shadow.policy.config_hash,
+        "file": shadow.file,
+        "markets": {
+            key: {
+                "hour": market.shadow.hour,
+                "outcome": market.shadow.outcome,
+                "verdict": market.shadow.verdict,
+                "hold_probability": market.shadow.hold_probability,
+                "failed_hours": market.shadow_failures,
+            }
+            for key, market in app.board.markets.items()
+            if market.shadow is not None
+        },
     }
 
 

@@ -44,6 +44,12 @@ class Metrics:
             ["market", "kind"],
             registry=self.registry,
         )
+        self.shadow_hours = Counter(
+            "regimed_shadow_hours",
+            "Hours of the shadow configuration by outcome; failed is its own affair.",
+            ["market", "outcome"],
+            registry=self.registry,
+        )
         self.requests = Counter(
             "regimed_exchange_requests",
             "Requests.",
@@ -83,6 +89,12 @@ class Metrics:
         self.config = Gauge(
             "regimed_config_info",
             "Hash of the configuration in force.",
+            ["config_hash"],
+            registry=self.registry,
+        )
+        self.shadow_config = Gauge(
+            "regimed_shadow_config_info",
+            "Hash of the shadow configuration, where there is one.",
             ["config_hash"],
             registry=self.registry,
         )

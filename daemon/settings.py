@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from decisions.config import AdviceConfig
 from decisions.inputs import Analyser, MarketCosts, Policy
@@ -127,6 +127,9 @@ class HealthSettings(Section):
     )
 
 
+SHADOW_SECTIONS = ("regime", "gates", "exits", "capital", "economics", "probation", "advice")
+
+
 class Settings(Section):
     """Everything. Secrets are not here: they are mounted files, named under `exchanges`."""
 
@@ -150,6 +153,12 @@ class Settings(Section):
     notifications: NotificationSettings = NotificationSettings()
     health: HealthSettings = HealthSettings()
     http: HttpSettings = HttpSettings()
+    shadow: Path | None = Field(
+        None,
+        description="A file with other rules that every hour is judged by too, recorded beside, never told:"
+        f" only what differs, of {', '.join(SHADOW_SECTIONS)}. Relative to the configuration file.",
+    )
+    _in_shadow: Settings | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _markets_agree(self) -> Settings:
@@ -167,6 +176,32 @@ class Settings(Section):
         if self.mode == "paper":
             raise ValueError("mode: paper is not built yet; use advise")
         return self
+
+    @property
+    def in_shadow(self) -> Settings | None:
+        """The same configuration with the shadow file's rules; None without one."""
+        return self._in_shadow
+
+    def with_shadow(self, rules: Settings) -> Settings:
+        """Return these settings with the rules that `shadow` names.
+
+        Raises:
+            ValueError: They are the same rules, or want other windows than those in force.
+        """
+        if rules.config_hash() == self.config_hash():
+            raise ValueError(
+                f"gives the very rules in force (hash {self.config_hash()}); there is nothing to compare"
+            )
+        ours, theirs = self.regime.history, rules.regime.history
+        for timeframe in RegimeEngine(self.regime).timeframes():
+            if ours.days(timeframe) != theirs.days(timeframe):
+                raise ValueError(
+                    f"regime.history: asks for {theirs.days(timeframe)} days of {timeframe.value} bars,"
+                    f" in force are {ours.days(timeframe)}; a shadow judges the same windows"
+                )
+        found = self.model_copy()
+        found._in_shadow = rules  # noqa: SLF001 of the same class
+        return found
 
     @property
     def state_path(self) -> Path:

@@ -12,8 +12,18 @@ from store.calibration_files import decode_calibration
 from store.candle_files import decode_candles
 from store.decision_files import check_decision, decision_of
 from store.growth import grid_fault
-from store.paths import Kind, checked_path, classify, parse_candles, parse_grid, parse_metrics, parse_snapshot
+from store.paths import (
+    Kind,
+    checked_path,
+    classify,
+    parse_candles,
+    parse_grid,
+    parse_metrics,
+    parse_shadow,
+    parse_snapshot,
+)
 from store.records import decode_metrics
+from store.shadow_files import decode_shadow
 from store.snapshots import decode_snapshot
 
 _TRAILER = re.compile(r"[A-Z][A-Za-z-]*")
@@ -85,6 +95,8 @@ def check_content(change_set: ChangeSet) -> None:
             decode_candles(data, path, candles)
         elif metrics:
             decode_metrics(data, path, metrics)
+        elif shadow := parse_shadow(path):
+            decode_shadow(data, path, shadow)
         elif decision_of(path):
             check_decision(data, path)
         elif path.startswith("calibration/"):

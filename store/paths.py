@@ -33,6 +33,7 @@ _CANDLES = re.compile(
     rf"candles/(?P<key>{KEY_FORM})/(5m|15m|1h|4h)/(\d{{4}})-(\d{{2}})(?:\.to-(\d{{2}})T(\d{{2}}))?\.json"
 )
 _METRICS = re.compile(rf"metrics/(?P<key>{KEY_FORM})/({_DATE})-(\d{{2}})\.yaml")
+_SHADOW = re.compile(rf"shadow/(?P<key>{KEY_FORM})/({_DATE})/(\d{{2}})\.yaml")
 _CONFIG = re.compile(r"configs/([0-9a-f]{8,64})\.yaml")
 _GRID = re.compile(rf"grids/({_ID})\.yaml")
 _WRITE_ONCE = re.compile(
@@ -43,6 +44,7 @@ OWNED = (
     "snapshots",
     "candles",
     "metrics",
+    "shadow",
     "decisions",
     "calibration",
     "configs",
@@ -90,6 +92,11 @@ def snapshot_folder(key: str, hour: Hour) -> str:
 
 def metrics_path(key: str, hour: Hour) -> str:
     return f"metrics/{checked_key(key)}/{hour.opens_at:%Y-%m-%d-%H}.yaml"
+
+
+def shadow_path(key: str, hour: Hour) -> str:
+    """Return where the shadow configuration's judgement of an hour lies."""
+    return f"shadow/{checked_key(key)}/{hour.opens_at:%Y-%m-%d/%H}.yaml"
 
 
 def config_path(config_hash: str) -> str:
@@ -164,7 +171,16 @@ def parse_candles(path: str) -> CandlesName | None:
 
 def parse_metrics(path: str) -> tuple[str, Hour] | None:
     """Return key and hour of a metrics file's path, None for any other path."""
-    found = _METRICS.fullmatch(path)
+    return _key_and_hour(_METRICS, path)
+
+
+def parse_shadow(path: str) -> tuple[str, Hour] | None:
+    """Return key and hour of a shadow judgement's path, None for any other path."""
+    return _key_and_hour(_SHADOW, path)
+
+
+def _key_and_hour(form: re.Pattern[str], path: str) -> tuple[str, Hour] | None:
+    found = form.fullmatch(path)
     if not found:
         return None
     key, date, hour = found.groups()
@@ -185,7 +201,8 @@ def classify(path: str) -> Kind:
     folder, _, rest = path.partition("/")
     if folder not in OWNED:
         return Kind.FOREIGN
-    if parse_snapshot(path) or parse_candles(path) or parse_metrics(path) or _WRITE_ONCE.fullmatch(path):
+    dated = parse_snapshot(path) or parse_candles(path) or parse_metrics(path) or parse_shadow(path)
+    if dated or _WRITE_ONCE.fullmatch(path):
         return Kind.WRITE_ONCE
     if _APPEND_ONLY.fullmatch(path):
         return Kind.APPEND_ONLY

@@ -52,6 +52,7 @@ from store.paths import (
     metrics_path,
     parse_candles,
     parse_metrics,
+    parse_shadow,
     parse_snapshot,
 )
 from store.quarantine import quarantine_change_set
@@ -61,6 +62,7 @@ from store.remote import Counts, Remote, end_remote_calls, is_diverged, remote_p
 from store.repository import Identity, Repository, is_blank
 from store.seal import digest_of_bytes, restamped, same_content
 from store.settings import StoreSettings
+from store.shadow_files import ShadowRecord, ShadowShelf
 from store.snapshots import decode_snapshot, encode_snapshot
 from store.writer import Recovery, Writer
 
@@ -167,6 +169,7 @@ class Store:
             self.root, max_missing_minutes=max_missing_minutes, cache_bytes=settings.cache_bytes
         )
         self._inputs = InputReader(self.root, self._reader, timeframes)
+        self._shadows = ShadowShelf(self.root)
         self._shelf = GridShelf(self.root, markets, self._committed_bytes)
         self._timeframes = dict(timeframes)
         self._environment = git_environment(settings.ssh_key_file, settings.known_hosts_file)
@@ -271,8 +274,25 @@ class Store:
                 inputs = await self._in_reader(read)
         return inputs
 
-    async def commit(self, evaluation: Evaluation) -> Recorded:
+    async def shadow_before(self, key: str, hour: Hour, config_hash: str) -> Before | None:
+        """Return what a shadow configuration's own record of the hours before says of the grids.
+
+        Raises:
+            DataInvalid: A corrupt record that could neither be restored nor be moved away.
+        """
+        while True:
+            try:
+                return await self._in_reader(self._shadows.before, key, hour, config_hash)
+            except DataInvalid as error:
+                if not await self._quarantine(Fault(error.where, str(error))):
+                    raise
+
+    async def commit(self, evaluation: Evaluation, shadow: ShadowRecord | None = None) -> Recorded:
         """Record a judgement: metrics file, advice and waiting snapshot in one commit.
+
+        Args:
+            evaluation: The judgement in force.
+            shadow: The shadow's, recorded beside it. Where the hour has one already, that one stays.
 
         Raises:
             CommitFailed: Not in the history (yet); what is durable is committed by a later call.
@@ -285,8 +305,9 @@ class Store:
             evaluation.outcome if found is None else f"{found.verdict.value} {found.confidence.value:.2f}"
         )
         files, advice = await self._in_reader(_written, evaluation, self.root)
+        beside = {} if shadow is None else {shadow.path: shadow.data}
         change_set = ChangeSet(
-            files=files,
+            files=beside | files,
             message=f"[hour] {inputs.key} {inputs.hour}: {verdict}",
             trailers={
                 "Config-Hash": evaluation.config_hash,
@@ -294,7 +315,15 @@ class Store:
             },
         )
         held = self._held.get((inputs.key, inputs.hour), [])
-        recorded = await self._recorded(change_set, path, joins=tuple(held))
+        try:
+            recorded = await self._recorded(change_set, path, joins=tuple(held))
+        except HistoryRefused as refused:
+            if refused.path not in beside:
+                raise
+            without = replace(change_set, files=files)
+            recorded, shadow = await self._recorded(without, path, joins=tuple(held)), None
+        if shadow is not None:
+            await self._in_reader(self._shadows.remember, shadow.file)
         self._held.pop((inputs.key, inputs.hour), None)
         before = Before(inputs.hour, evaluation.gates_value(), evaluation.exits_value())
         digests = [(file, digest_of_bytes(files[decision_path(file.id)])) for file in advice]
@@ -696,7 +725,7 @@ class Store:
         at = instant_iso(self._clock.now())
         try:
             judged = parse_metrics(fault.path)
-            is_record = judged is not None or decision_of(fault.path) is not None
+            is_record = judged is not None or bool(decision_of(fault.path) or parse_shadow(fault.path))
             if is_record and await self._in_writer(self._writer.restored, fault.path):
                 # An hour is judged and advised once: what the history holds is what was said.
                 if judged is not None:

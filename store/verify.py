@@ -20,9 +20,20 @@ from store.decision_files import check_decision, decision_of
 from store.git import GitCommands, GitFailed, blob_id, git_environment
 from store.growth import grid_fault
 from store.history import HistoryModel, commits_of, hours_lost
-from store.paths import Kind, classify, parse_candles, parse_grid, parse_metrics, parse_snapshot
+from store.paths import (
+    Kind,
+    classify,
+    config_path,
+    metrics_path,
+    parse_candles,
+    parse_grid,
+    parse_metrics,
+    parse_shadow,
+    parse_snapshot,
+)
 from store.records import MetricsFile, decode_metrics
 from store.seal import digest_of_bytes, opened
+from store.shadow_files import ShadowFile, decode_shadow
 from store.snapshots import decode_snapshot
 
 Progress = Callable[[str, int, int], None]
@@ -56,6 +67,7 @@ class _Market:
     hours: list[HourColumns] = field(default_factory=list)
     parts: list[tuple[str, CandlePart]] = field(default_factory=list)
     records: list[tuple[str, MetricsFile]] = field(default_factory=list)
+    shadows: list[tuple[str, ShadowFile]] = field(default_factory=list)
 
 
 def verify(
@@ -65,7 +77,8 @@ def verify(
 
     Checked: each commit of the first-parent line by the classes of its paths; every file of the newest
     commit against its format, its digest and the work tree; each record's inputs and its place in the
-    chain; hours without holes; agreement across files; `git fsck --strict`.
+    chain; each shadow's configuration and its window; hours without holes; agreement across
+    files; `git fsck --strict`.
 
     Args:
         root: The repository.
@@ -85,6 +98,7 @@ def verify(
         check.history()
         check.files()
         check.records()
+        check.shadows()
         check.agreement(max_jump)
         check.fsck()
     except GitFailed as error:
@@ -151,6 +165,34 @@ class _Check:
                     if digest not in self._known_digests(name):
                         self._find(path, f"its input {name} is nowhere under {digest[:19]}...")
 
+    def shadows(self) -> None:
+        """Check that each shadow names rules that are there, and that it saw the window of its hour.
+
+        The shadow of an hour that was judged again after a quarantine may have seen another window: odd, not
+        wrong.
+        """
+        count = 0
+        for market in self._markets.values():
+            windows = {record.hour: record.inputs.window_digest for _, record in market.records}
+            for path, file in market.shadows:
+                count += 1
+                if not self._has_config(file.config_hash):
+                    self._find(path, f"its configuration {file.config_hash[:19]}... is not in configs/")
+                if file.hour not in windows:
+                    self._find(
+                        path, f"no judgement in {metrics_path(file.key, Hour.parse(file.hour))}", odd=True
+                    )
+                elif windows[file.hour] != file.window_digest:
+                    self._find(path, "it saw another window than the judgement of its hour", odd=True)
+        if count:
+            self.report.counts["shadow judgements"] = count
+
+    def _has_config(self, config_hash: str) -> bool:
+        try:
+            return config_path(config_hash) in self._model.blobs
+        except ValueError:
+            return False
+
     def agreement(self, max_jump: float) -> None:
         """Check what files of one market say about the same time."""
         for key, market in sorted(self._markets.items()):
@@ -186,6 +228,8 @@ class _Check:
         elif judged:
             self._market(judged[0]).records.append((path, decode_metrics(data, path, judged)))
             self._digests[path] = {digest_of_bytes(data)}
+        elif shadow := parse_shadow(path):
+            self._market(shadow[0]).shadows.append((path, decode_shadow(data, path, shadow)))
         elif decision_of(path):
             check_decision(data, path)
             self._digests[path] = {digest_of_bytes(data)}
@@ -209,7 +253,7 @@ class _Check:
 
     def _strays(self, tracked: set[str]) -> None:
         """Find files in our folders that are in no commit; intents of a running daemon are among them."""
-        for folder in ("snapshots", "candles", "metrics"):
+        for folder in ("snapshots", "candles", "metrics", "shadow"):
             for base, _, names in os.walk(self._root / folder):
                 inside = Path(base).relative_to(self._root).as_posix()
                 for name in names:
@@ -223,8 +267,8 @@ class _Check:
     def _blob(self, name: str) -> bytes:
         return self._git.run("cat-file", "blob", name)
 
-    def _find(self, path: str, problem: str) -> None:
-        self.report.findings.append(Finding(path, problem))
+    def _find(self, path: str, problem: str, *, odd: bool = False) -> None:
+        self.report.findings.append(Finding(path, problem, is_error=not odd))
 
 
 def _digests_of(path: str, data: bytes) -> set[str]:

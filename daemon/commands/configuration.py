@@ -26,6 +26,8 @@ def check(config: ConfigOption = None) -> None:
     """
     settings = settings_of(config)
     print(f"configuration is fine: {len(settings.markets)} markets, hash {settings.config_hash()}")
+    if settings.in_shadow is not None:
+        print(f"its shadow is fine: {settings.shadow}, hash {settings.in_shadow.config_hash()}")
 
 
 @config.command()
