@@ -10,6 +10,7 @@ from pathlib import Path
 from decisions.shadow import Advised, PolicyHour
 from market.errors import DataInvalid
 from market.hours import Hour
+from market.keys import checked_key
 from store import disk
 from store.decision_files import decision_path, decode_decision
 from store.ledger import Ledger
@@ -25,7 +26,7 @@ class ShadowHours:
     """What lies there of one market and its newest shadow within a span.
 
     Attributes:
-        config_hash: The newest shadow of the span.
+        config_hash: The newest shadow of the span; empty where no record of one could be read.
         start, end: The span, half-open: from its first record, or as asked for.
         in_force: Hours by the configuration that they were judged by.
         pairs: Hours with both judgements, oldest first.
@@ -52,7 +53,16 @@ class ShadowHours:
 
 def markets_in_shadow(root: Path) -> Sequence[str]:
     """Return the keys of the markets that a shadow ever judged."""
-    return disk.names_in(root / "shadow")
+    return [
+        name for name in disk.names_in(root / "shadow") if _is_key(name) and any(newest_first(root, name))
+    ]
+
+
+def _is_key(name: str) -> bool:
+    try:
+        return bool(checked_key(name))
+    except ValueError:
+        return False
 
 
 def shadow_hours(

@@ -200,18 +200,18 @@ def _show(key: str, hours: ShadowHours, out: Console) -> None:
 
 
 def _heading(key: str, hours: ShadowHours, found: Agreement) -> list[str]:
-    beside = ", ".join(f"{name[:19]}..." for name in hours.in_force) or "nothing"
+    beside = ", ".join(_short(name) for name in hours.in_force) or "nothing"
     counts = (
         f"{hours.judged} hours judged, {found.compared} compared, {len(hours.missing)} without a shadow,"
         f" {len(hours.failed)} failed, {len(hours.damaged)} damaged;"
         f" gates and exit states opened fresh in {len(hours.fresh)}"
     )
     lines = [
-        f"{key} {hours.start} to {hours.end}: shadow {hours.config_hash[:19]}... beside {beside}",
+        f"{key} {hours.start} to {hours.end}: shadow {_short(hours.config_hash)} beside {beside}",
         counts,
     ]
     if hours.others:
-        left_out = ", ".join(f"{count} of {name[:19]}..." for name, count in hours.others.items())
+        left_out = ", ".join(f"{count} of {_short(name)}" for name, count in hours.others.items())
         lines.append(f"hours of other shadows are left out: {left_out}")
     if found.hours_to_a_week:
         lines.append(f"a week is not complete yet: {found.compared} of {WEEK_H} hours compared")
@@ -226,6 +226,10 @@ def _heading(key: str, hours: ShadowHours, found: Agreement) -> list[str]:
             f" {found.p_distance:.3f} apart (n {found.p_pairs})"
         )
     return lines
+
+
+def _short(config_hash: str) -> str:
+    return f"{config_hash[:19]}..." if config_hash else "unknown"
 
 
 def _confusion(found: Agreement) -> Table:

@@ -14,6 +14,7 @@ import yaml
 import daemon.shadow
 from daemon.configuration import load_settings
 from daemon.health import health
+from market import failpoints
 from market.hours import Hour
 from store.change_set import ChangeSet
 from store.paths import shadow_path
@@ -21,6 +22,7 @@ from store.shadow_files import decode_shadow, encode_shadow, failed_shadow
 from store.verify import verify
 from tests.cycle.house import START, assert_sound, git, house
 from tests.cycle.test_decisions import GRID, LOOSE, run_grid
+from tests.cycle.test_trouble import full
 
 KEY = "ETH-USDT"
 CLASSIC = {"regime": {"score_model": "classic"}, "exits": {"preset": "classic"}}
@@ -43,6 +45,10 @@ def files(folder: Path, *, of_shadow: bool) -> dict[str, bytes]:
         for path, text in found.items()
         if not path.startswith((".git/", "configs/")) and path.startswith("shadow/") is of_shadow
     }
+
+
+def notices(folder: Path) -> list[str]:
+    return [path.read_text() for path in sorted((folder / "data.state" / "outbox").glob("*.json"))]
 
 
 def shadow(folder: Path, hour: Hour, key: str = KEY):
@@ -78,6 +84,7 @@ async def test_what_is_in_force_is_the_same_bytes_with_and_without_a_shadow(tmp_
     assert files(alone, of_shadow=True) == {}
     assert sorted(files(beside, of_shadow=True)) == [shadow_path(KEY, START.plus(i)) for i in range(3)]
     assert len(list((beside / "data" / "configs").iterdir())) == 2
+    assert notices(alone) == notices(beside) != []
     assert_sound(beside)
 
 
@@ -188,6 +195,25 @@ async def test_a_shadow_that_hangs_costs_its_own_limit_and_no_judgement(tmp_path
     assert_sound(tmp_path)
 
 
+@pytest.mark.parametrize("place", ["writer.between_renames", "writer.after_rename", "writer.before_commit"])
+async def test_a_full_disk_breaks_no_chain_of_the_shadow(tmp_path, place):
+    """Whether the hour's files were finished or undone, each record follows the one before it."""
+    async with house(tmp_path, shadow=written(tmp_path)) as there:
+        await there.hour(START)
+        failpoints.arm(place, full)
+        try:
+            await there.hour(START.plus(1))
+        finally:
+            failpoints.disarm()
+        await there.hours(START.plus(2), 2)
+        await there.app.store.flush()
+        assert [shadow(tmp_path, START.plus(i)).folds.after for i in range(4)] == [
+            None,
+            *(START.plus(i).iso() for i in range(3)),
+        ]
+    assert_sound(tmp_path)
+
+
 async def test_another_shadow_starts_afresh(tmp_path):
     """One policy's history never becomes another's, not even where both are shadows."""
     async with house(tmp_path, shadow=written(tmp_path), **LOOSE) as there:
@@ -200,7 +226,8 @@ async def test_another_shadow_starts_afresh(tmp_path):
     assert_sound(tmp_path)
 
 
-async def test_a_record_that_is_there_already_stays_and_the_judgement_is_made(tmp_path):
+@pytest.mark.parametrize("where", ["in the folder", "only in the history"])
+async def test_a_record_that_is_there_already_stays_and_the_judgement_is_made(tmp_path, where):
     """A shadow's file is written once: what an hour finds in its place costs the shadow, not the hour."""
     async with house(tmp_path, shadow=written(tmp_path)) as there:
         await there.hour(START)
@@ -208,11 +235,16 @@ async def test_a_record_that_is_there_already_stays_and_the_judgement_is_made(tm
         earlier = encode_shadow(failed_shadow(inputs, there.app.shadow.policy.config_hash, "an earlier run"))
         path = shadow_path(KEY, START.plus(1))
         await there.app.store.write(ChangeSet({path: earlier}, "[test] an earlier run"))
+        if where == "only in the history":
+            (tmp_path / "data" / path).unlink()
         await there.hours(START.plus(1), 2)
         assert there.state().trouble is None
         assert len(there.judged()) == 3
         assert (tmp_path / "data" / path).read_bytes() == earlier
         assert shadow(tmp_path, START.plus(2)).folds.after == START.iso()
+    report = verify(tmp_path / "data")
+    assert [(found.path, found.is_error) for found in report.findings] == [(path, False)]
+    assert "another window" in report.findings[0].problem
 
 
 async def test_a_damaged_record_of_the_shadow_gets_its_bytes_back(tmp_path):
@@ -317,6 +349,31 @@ def test_compare_refuses_what_it_cannot_answer(compared, arguments, code, words)
     assert (done.returncode, done.stdout) == (code, "")
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_compare_finds_an_hour_that_the_shadow_failed_in(compared, tmp_path):
+    """Its reason is told, it is no compared hour, and the exit code says that the shadow is not fit."""
+    subprocess.run(["cp", "-r", str(compared), str(tmp_path / "data")], check=True)
+    file = shadow(tmp_path, START.plus(2))
+    nothing = dict.fromkeys(("verdict", "hold_probability", "confidence", "scores", "range", "folds"))
+    empty = {"advice": [], "metric_scores": {}, "gate_evaluation": {}, "exit_evaluation": {}}
+    told = {"outcome": "failed", "reason": "it raised"}
+    failed = file.model_copy(update=nothing | empty | told)
+    (tmp_path / "data" / shadow_path(KEY, START.plus(2))).write_bytes(encode_shadow(failed))
+    done = regimed("compare", "--shadow", "--key", KEY, "--repo", str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert f"failed: {START.plus(2)}: it raised" in done.stdout
+    assert "5 hours judged, 4 compared, 0 without a shadow, 1 failed" in done.stdout
+
+
+def test_compare_says_so_where_nothing_was_judged_in_shadow(tmp_path):
+    """A repository without a shadow names the setting; a folder that is not there is a usage error."""
+    (tmp_path / "shadow").mkdir()
+    (tmp_path / "shadow" / "notes").write_text("not a market")
+    done = regimed("compare", "--shadow", "--repo", str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "name a file under `shadow`" in done.stderr
+    assert regimed("compare", "--shadow", "--repo", str(tmp_path / "nowhere")).returncode == 2
 
 
 def test_compare_finds_a_damaged_record(compared, tmp_path):
