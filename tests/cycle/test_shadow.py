@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,13 @@ import yaml
 import daemon.shadow
 from daemon.configuration import load_settings
 from daemon.health import health
+from decisions.evaluate import evaluate
 from market import failpoints
 from market.hours import Hour
 from store.change_set import ChangeSet
+from store.inputs import ReadOnlyStore
 from store.paths import shadow_path
-from store.shadow_files import decode_shadow, encode_shadow, failed_shadow
+from store.shadow_files import ShadowShelf, decode_shadow, encode_shadow, failed_shadow, shadow_file
 from store.verify import verify
 from tests.cycle.house import START, assert_sound, git, house
 from tests.cycle.test_decisions import GRID, LOOSE, run_grid
@@ -42,7 +45,7 @@ def files(folder: Path, *, of_shadow: bool) -> dict[str, bytes]:
     }
     return {
         path: text
-        for path, text in found.items()
+        for path, text in sorted(found.items())
         if not path.startswith((".git/", "configs/")) and path.startswith("shadow/") is of_shadow
     }
 
@@ -54,6 +57,21 @@ def notices(folder: Path) -> list[str]:
 def shadow(folder: Path, hour: Hour, key: str = KEY):
     path = shadow_path(key, hour)
     return decode_shadow((folder / "data" / path).read_bytes(), path, (key, hour))
+
+
+def recomputed_shadow(folder: Path, spans, hours: int) -> list[bytes]:
+    """Return the shadow's bytes of the first hours, made from the files alone."""
+    policy = load_settings(folder / "config.yaml", {}).in_shadow.policy()
+    store = ReadOnlyStore(folder / "data", max_missing_minutes=policy.max_missing_minutes, timeframes=spans)
+    shelf = ShadowShelf(folder / "data")
+    return [
+        encode_shadow(
+            shadow_file(
+                evaluate(replace(inputs, before=shelf.before(KEY, inputs.hour, policy.config_hash)), policy)
+            )
+        )
+        for inputs in store.read_inputs(KEY, [START.plus(i) for i in range(hours)])
+    ]
 
 
 def regimed(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -134,6 +152,8 @@ async def test_a_restart_and_a_catch_up_change_no_byte_of_the_shadow(tmp_path):
         await there.hour(START.plus(5))
         assert shadow(broken, START.plus(5)).folds.after == START.plus(4).iso()
         assert len(there.judged()) == 6
+        spans = there.app.spans
+    assert recomputed_shadow(broken, spans, 6) == list(files(broken, of_shadow=True).values())
     assert [shadow(broken, START.plus(i)).exit_evaluation[GRID]["fold"] for i in range(6)] == [
         shadow(through, START.plus(i)).exit_evaluation[GRID]["fold"] for i in range(6)
     ]
