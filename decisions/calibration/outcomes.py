@@ -83,9 +83,9 @@ def frozen_grids(hours: JudgedHours, every_h: int = 6) -> FrozenGrids:
     back = np.zeros_like(inside)
     for later in range(1, BACK_WITHIN_H + 1):
         back[:, :-later] |= inside[:, later:]
-    later = first_true((far & ~back)[:, : FOLLOWED_H + ALERT_H])
-    breaks = np.where(later <= FOLLOWED_H, later, 0)
-    return FrozenGrids(rows, breaks, later, hours.ts[rows], lower, upper, atr, path[:, :FOLLOWED_H])
+    ends = first_true((far & ~back)[:, : FOLLOWED_H + ALERT_H])
+    breaks = np.where(ends <= FOLLOWED_H, ends, 0)
+    return FrozenGrids(rows, breaks, ends, hours.ts[rows], lower, upper, atr, path[:, :FOLLOWED_H])
 
 
 def first_true(mask: NDArray[np.bool_]) -> Ints:
