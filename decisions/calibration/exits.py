@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decisions.calibration.measures import NOTHING, Figure, Weeks, mean
 from decisions.calibration.outcomes import ALERT_H, FrozenGrids, first_true, frozen_grids
-from market.candles import Floats
+from exits.config import ExitsConfig
+from market.candles import Floats, Ints
 from regime.config import METRICS, RegimeConfig
 from regime.history import JudgedHours
+from regime.scores import p_transition
 
 EARLIEST_H, LATEST_H = 48, 2
+EARLY_H = 12
 THRESHOLDS = (0.20, 0.30, 0.40, 0.50)
 MEDIAN_H = 168
+WARNING = ExitsConfig()
+SIGN_BARS = WARNING.confidence_fall_bars
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class ExitSkill:
         fer: Share of first alerts without a break in the next 72 hours.
         random_fer: The same for an alert at a random followed hour.
         lead_median_h: From the first alert to the break, of those that came first.
+        lead_12h: Share of the breaks whose first alert came at least 12 hours before.
         outside_at_alert: Share of first alerts with the price already outside the bounds.
     """
 
@@ -34,6 +40,7 @@ class ExitSkill:
     fer: Figure
     random_fer: Figure
     lead_median_h: Figure
+    lead_12h: Figure
     outside_at_alert: Figure
 
     def as_json(self) -> dict[str, dict[str, float | int | None]]:
@@ -94,6 +101,9 @@ def _alerts(hours: JudgedHours, grids: FrozenGrids, config: RegimeConfig) -> dic
     ]
     ratio = hours.atr / _rolling_median(hours.atr, MEDIAN_H)
     wide = ratio[ahead] > 1.25
+    with np.errstate(invalid="ignore", divide="ignore"):
+        longer = half_life[ahead] / baseline[grids.start][:, None]
+    signs = _signs(hours, ahead, survival, longer, ratio, config)
     alerts = {f"barrier_{threshold:.2f}": survival < threshold for threshold in THRESHOLDS}
     return {
         "evidence": alerts["barrier_0.30"],
@@ -104,7 +114,39 @@ def _alerts(hours: JudgedHours, grids: FrozenGrids, config: RegimeConfig) -> dic
         "half_life_doubled": slow,
         "atr_ratio": wide,
         "classic": restless | slow | wide | two_out | far,
+        "warning": (survival < WARNING.hold_doubtful) | (signs >= WARNING.warning_worth),
+        "two_signs": signs >= WARNING.warning_worth,
     }
+
+
+def _signs(
+    hours: JudgedHours,
+    ahead: Ints,
+    survival: Floats,
+    half_life_ratio: Floats,
+    ratio: Floats,
+    config: RegimeConfig,
+) -> Ints:
+    """Return how many of the five plain signs of WARNING stand in each followed hour, shape (n, 168)."""
+    efficiency = hours.metrics[METRICS.index("efficiency_ratio")]
+    near = np.vectorize(lambda trendiness: p_transition(trendiness, config.classic))(hours.trendiness)
+    rising = (efficiency > WARNING.efficiency_rising) & (efficiency > _before(efficiency, SIGN_BARS))
+    fall = _before(survival, SIGN_BARS) - survival
+    signs: Ints = (
+        (near >= WARNING.transition_near)[ahead].astype(np.int64)
+        + (fall >= WARNING.confidence_fall)
+        + rising[ahead]
+        + (half_life_ratio >= WARNING.half_life_lengthening)
+        + (ratio[ahead] >= WARNING.volatility_rising)
+    )
+    return signs
+
+
+def _before(values: Floats, bars: int) -> Floats:
+    """Return the values of so many hours before, along the last axis; NaN where there is none."""
+    earlier = np.full(values.shape, np.nan)
+    earlier[..., bars:] = values[..., :-bars]
+    return earlier
 
 
 def _standing(mask: NDArray[np.bool_], hours: int) -> NDArray[np.bool_]:
@@ -132,7 +174,7 @@ def _rolling_median(values: Floats, length: int) -> Floats:
 
 def _skill(grids: FrozenGrids, alert: NDArray[np.bool_], weeks: Weeks) -> ExitSkill:
     if not grids.start.size:
-        return ExitSkill(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING)
+        return ExitSkill(*(NOTHING,) * len(fields(ExitSkill)))
     breaks = grids.breaks_h
     broke = breaks > 0
     hour = np.arange(1, alert.shape[1] + 1)
@@ -162,5 +204,8 @@ def _skill(grids: FrozenGrids, alert: NDArray[np.bool_], weeks: Weeks) -> ExitSk
             int(hours_followed.sum()),
         ),
         lead_median_h=Figure(median, n=int(known.sum())),
+        lead_12h=weeks.figure(
+            lambda w: mean((lead >= EARLY_H).astype(np.float64), w * broke), int(broke.sum())
+        ),
         outside_at_alert=weeks.figure(lambda w: mean(outside, w * alerted), int(alerted.sum())),
     )

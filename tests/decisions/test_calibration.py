@@ -15,7 +15,7 @@ from decisions.calibration.rivals import filtered_hmm, fit_logistic, walk_forwar
 from decisions.calibration.values import GridValues, grid_values
 from market.candles import aggregate
 from market.hours import HOUR_S, Hour, Timeframe
-from regime.config import RegimeConfig
+from regime.config import METRICS, RegimeConfig
 from regime.diagnostics import COLUMNS
 from regime.engine import RegimeEngine
 from regime.history import JudgedHours, judge_history
@@ -216,9 +216,26 @@ def test_exit_triggers_are_scored_on_what_came_after():
     assert warned.ttdr.value == 1
     assert warned.fer.value < 0.5
     assert warned.lead_median_h.value > 2
+    earlier = exit_skills(hand_made(drift), CONFIG)["warning"]
+    assert earlier.lead_median_h.value >= warned.lead_median_h.value
+    assert earlier.lead_12h.value == np.mean([True] * earlier.lead_12h.n) == 1
     calm = exit_skills(hand_made([100.0] * 600), CONFIG)["two_closes_out"]
     assert calm.ttdr.value is None
     assert calm.fer.value is None
+
+
+def test_two_plain_signs_warn_without_the_probability():
+    """A slow drift of the efficiency ratio and of T beside it: `two_signs`, one of them alone does not."""
+    hours = replace(hand_made([100.0] * 600), trendiness=np.full(600, 0.1))
+    efficiency = np.where(np.arange(600) < 300, 0.2, 0.36 + np.arange(600) / 10_000)
+    metrics = hours.metrics.copy()
+    metrics[METRICS.index("efficiency_ratio")] = efficiency
+    one = exit_skills(replace(hours, metrics=metrics), CONFIG)["two_signs"]
+    assert one.fer.n == 0
+    both = replace(hours, metrics=metrics, trendiness=np.where(np.arange(600) < 300, 0.1, 0.9))
+    found = exit_skills(both, CONFIG)
+    assert found["two_signs"].fer.value == 1.0
+    assert found["two_signs"].fer.n == found["warning"].fer.n > 0
 
 
 def test_nothing_that_is_fitted_has_seen_what_it_judges():
