@@ -78,6 +78,8 @@ class Board:
         was_ready: An hour was judged, or its absence reported; later trouble is /health's story.
         ready: State loaded and lock held.
         fatal: Why the program stops itself; None otherwise.
+        kpis_to: The newest day that has its KPI record; None before that was looked for.
+        kpis_trouble: Why the next one cannot be made, as said in the log; None otherwise.
     """
 
     started_at: datetime
@@ -94,3 +96,5 @@ class Board:
     push_trouble: str | None = None
     remote_unrelated: bool = False
     commit_trouble: str | None = None
+    kpis_to: datetime | None = None
+    kpis_trouble: str | None = None

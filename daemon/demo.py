@@ -30,6 +30,7 @@ from daemon.commands.sharing import console, progress_console
 from daemon.configuration import load_settings
 from daemon.evaluating import evaluate_due
 from daemon.http import serving
+from daemon.kpis import record_kpis
 from daemon.operator import settle_timers
 from daemon.rehearsal import ANSWERED_AFTER, answer_open_advice, overlooks, start_by_hand
 from daemon.scheduler import ringing
@@ -213,6 +214,7 @@ async def _run_hours(app: App, clock: DrivenClock, plan: DemoPlan, stage: Stage)
             await answer_open_advice(app, hour, partial(overlooks, one_in=plan.misses))
             if hour.closes_at.hour == 0 or index == last.index - 1:
                 await evaluate_due(app)
+                await record_kpis(app)
             bar.update(task, advance=1)
     return judged
 

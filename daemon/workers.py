@@ -19,6 +19,7 @@ from daemon.control import controlling
 from daemon.cycle import announce, recorded_facts, run_due_hours
 from daemon.evaluating import evaluate_due
 from daemon.http import serving
+from daemon.kpis import record_kpis
 from daemon.operator import settle_timers
 from daemon.progress import LoopWatchdog
 from daemon.scheduler import ringing
@@ -319,11 +320,12 @@ async def _notifier(app: App) -> None:
 
 
 async def _historian(app: App) -> None:
-    """Look back beside the cycles: each advice at its horizons, each market's probabilities once a month."""
+    """Look back beside the cycles: advice at its horizons, probabilities by the month, KPIs by the day."""
     while True:
         await app.bells.historian.heard()
         await evaluate_due(app)
         await calibrate_due(app)
+        await record_kpis(app)
 
 
 async def _timekeeper(app: App) -> None:

@@ -36,7 +36,7 @@ from market.hours import Hour, parse_instant
 from store import yaml_text
 from store.advice import decision_ids, read_advice
 from store.decision_files import evaluation_path
-from store.episodes import advice_between
+from store.episodes import answered_between
 
 TARGET = Path(__file__).with_name("replays.md")
 SUMMARY = Path(__file__).with_name("evidence") / "replays.json"
@@ -190,10 +190,12 @@ def cases_of(run: Run, found: dict[str, Any]) -> Cases:
         replace(each, grid_id=f"{name}/{each.grid_id}")
         for each in episodes_in(run.data, KpisConfig(), OutcomesConfig())
     ]
-    advice = [
-        replace(each, grid_id=f"{name}/{each.grid_id}") for each in advice_between(run.data, start, end)
-    ]
+    advice = [replace(each, grid_id=f"{name}/{each.grid_id}") for each in _answered(run.data, start, end)]
     return Cases(episodes, advice, start, end + timedelta(hours=1))
+
+
+def _answered(root: Path, start: datetime, end: datetime) -> list[PastAdvice]:
+    return [each.advice for each in answered_between(root, start, end)]
 
 
 def _iso(hour: str) -> str:

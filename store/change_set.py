@@ -12,6 +12,7 @@ from store.calibration_files import decode_calibration
 from store.candle_files import decode_candles
 from store.decision_files import check_decision, decision_of
 from store.growth import grid_fault
+from store.kpi_files import decode_kpis
 from store.paths import (
     Kind,
     checked_path,
@@ -101,6 +102,8 @@ def check_content(change_set: ChangeSet) -> None:
             check_decision(data, path)
         elif path.startswith("calibration/"):
             decode_calibration(data, path)
+        elif path.startswith("kpis/"):
+            decode_kpis(data, path)
         elif parse_grid(path):
             if fault := grid_fault(path, data):
                 raise DataInvalid(path, "", fault)

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from decisions.actions import Answer
-from decisions.episodes import Episode, StateChange, hold_stop_at, labelled
+from decisions.episodes import HOLD_LENGTH_H, Episode, StateChange, hold_stop_at, labelled
 from decisions.kpi_targets import KpisConfig
 from decisions.paths import RunningGrid
-from decisions.timers import PastAdvice
 from grid.economics import PlanTerms
 from grid.position import of_record as position_of_record
 from grid.record import EventKind, GridRecord
 from market.hours import Hour, Timeframe
 from market.window import MarketWindow
-from store.advice import decision_ids, read_advice
+from store.advice import Recorded, decision_ids, read_advice
+from store.decision_files import action_path, decision_of, decision_path
 from store.exit_files import transitions
 from store.minutes import MinuteShelf
 from store.outcomes import read_record
@@ -57,20 +57,33 @@ def episodes_of(
     shelf: MinuteShelf,
     config: KpisConfig,
     tolerated_missing: int,
+    since: datetime | None = None,
 ) -> list[Episode]:
-    """Return every run of a grid, labelled with its adverse event.
+    """Return every run of a grid as known at the window's end, labelled with its adverse event.
 
     Args:
         root: The repository.
         record: The grid's file.
-        window: Of its market, reaching from the oldest run to now: gives the 1h bars.
+        window: Of its market, reaching from the oldest run to the newest hour that counts: gives the 1h bars.
         shelf: Minutes of the days after a stop.
         config: Windows of the label.
         tolerated_missing: Minutes that an hour may lack.
+        since: Runs with nothing to tell from here on, A included, are left out; None for all.
     """
-    changes = [each for each in transitions(root, record.market) if each.grid_id == record.grid_id]
+    runs = [
+        run
+        for run in runs_of(record)
+        if since is None or run.stopped_at is None or run.stopped_at + config.adverse.within >= since
+    ]
+    if not runs:
+        return []
+    changes = [
+        each
+        for each in transitions(root, record.market, f"{runs[0].started_at:%Y-%m-%d}")
+        if each.grid_id == record.grid_id and each.at <= window.hour.closes_at
+    ]
     found = []
-    for run in runs_of(record):
+    for run in runs:
         parameters = record.versions[run.version - 1].parameters
         inside = [
             StateChange(each.at, each.state)
@@ -93,20 +106,26 @@ def episodes_of(
             stop_accepted_at=run.stopped_at if _was_advised(root, run) else None,
             realised=figures.get("net_profit") if ended else None,
             peak=figures.get("peak_profit") if ended else None,
-            hold_stop_at=_held_on(record, last, shelf, tolerated_missing) if ended and last else None,
+            hold_stop_at=_held_on(record, last, window.hour, shelf, tolerated_missing)
+            if ended and last
+            else None,
         )
         bars = window.bars[Timeframe.H1]
-        since = bars.between(Hour.of(run.started_at).open_ts, window.hour.close_ts)
-        found.append(labelled(episode, since, window.price_scale, config.adverse))
+        after = bars.between(Hour.of(run.started_at).open_ts, window.hour.close_ts)
+        found.append(labelled(episode, after, window.price_scale, config.adverse))
     return found
 
 
-def advice_between(root: Path, start: datetime, end: datetime) -> list[PastAdvice]:
-    """Return every recommendation whose hour closed in [start, end), with what was done about it."""
-    found = (
-        read_advice(root, each).advice for each in decision_ids(root, f"{start:%Y-%m-%d}", f"{end:%Y-%m-%d}")
-    )
-    return [advice for advice in found if start <= advice.closes_at < end]
+def answered_between(root: Path, start: datetime, end: datetime) -> Iterator[Recorded]:
+    """Yield every recommendation whose hour closed in [start, end) and about which something was done.
+
+    The KPIs count deeds; a year of advice that nobody answered need not be read for them.
+    """
+    for decision_id in decision_ids(root, f"{start:%Y-%m-%d}", f"{end:%Y-%m-%d}"):
+        if (root / action_path(decision_id, 1)).is_file():
+            found = read_advice(root, decision_id)
+            if start <= found.file.closes_at < end:
+                yield found
 
 
 def _last_entry(
@@ -125,7 +144,9 @@ def _last_entry(
 
 def _was_advised(root: Path, run: Run) -> bool:
     """Say whether the stop carried out a recommendation: the reason then is its name."""
-    if run.stop_reason is None or "/dec-" not in run.stop_reason:
+    if run.stop_reason is None or decision_of(f"decisions/{run.stop_reason}.yaml") != (run.stop_reason, None):
+        return False
+    if not (root / decision_path(run.stop_reason)).is_file():  # in words that look like a name
         return False
     answer = read_advice(root, run.stop_reason).advice.answer
     return answer is not None and answer.action is Answer.ACCEPT
@@ -134,16 +155,18 @@ def _was_advised(root: Path, run: Run) -> bool:
 def _held_on(
     record: GridRecord,
     last: tuple[Hour, Mapping[str, Any]],
+    newest: Hour,
     shelf: MinuteShelf,
     tolerated_missing: int,
 ) -> datetime | None:
-    """Return when the grid would have hit its stop-loss if nobody had stopped it."""
+    """Return when the grid would have hit its stop-loss, by the newest hour, if nobody had stopped it."""
     hour, entry = last
     told = entry["position"]
     if told is None:
         return None
     terms, position = PlanTerms.of_record(told["terms"]), position_of_record(told["state"])
-    minutes, scale = shelf.between(record.market, hour.plus(1), hour.plus(169), terms.price_scale)
+    until = min(hour.plus(HOLD_LENGTH_H), newest).plus(1)
+    minutes, scale = shelf.between(record.market, hour.plus(1), until, terms.price_scale)
     factor = scale // terms.price_scale
     terms, position = terms.rescaled(factor), position.rescaled(factor)
     plan = terms.plan(record.versions[int(entry["grid_version"]) - 1].parameters)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +35,8 @@ from store.decision_files import decision_of, evaluation_path, recommendation_of
 from store.minutes import MinuteShelf
 from store.paths import metrics_path
 from store.records import MetricsFile, NoAnalysisYaml, decode_metrics
+
+_TIME = re.compile(r"\d{6}(?:-.+)?")
 
 
 class EvaluationFile(BaseModel):
@@ -109,6 +112,47 @@ def _names_of_day(root: Path, key: str, day: str) -> list[str]:
     return [each[0] for each in named if each is not None and each[1] is None]
 
 
+@dataclass(frozen=True, slots=True)
+class OpenHorizon:
+    """A recommendation that has no evaluation of a horizon yet; `ends_at` is when its data can be there."""
+
+    decision_id: str
+    horizon: Horizon
+    ends_at: datetime
+
+
+def open_horizons(root: Path, key: str, first_day: str | None = None) -> Iterator[OpenHorizon]:
+    """Yield every horizon without an evaluation of a market's recommendations, oldest day first.
+
+    Args:
+        root: The repository.
+        key: Market.
+        first_day: Day of the closes, `2026-02-02`; None for the whole record.
+    """
+    for day in disk.names_in(root / "decisions"):
+        if first_day is not None and day < first_day:
+            continue
+        for name in _names_of_day(root, key, day):
+            closes_at = close_named(name, key)
+            if closes_at is None:
+                continue
+            for horizon in Horizon:
+                if not (root / evaluation_path(name, horizon.value)).exists():
+                    yield OpenHorizon(name, horizon, closes_at + timedelta(hours=horizon.hours))
+
+
+def close_named(decision_id: str, key: str) -> datetime | None:
+    """Return the close that a recommendation's name tells, None where it is of another market."""
+    day, _, name = decision_id.partition("/")
+    time = name.removeprefix(f"dec-{key}-")
+    if time == name or not _TIME.fullmatch(time):  # a key may begin like another one
+        return None
+    try:
+        return datetime.strptime(f"{day} {time[:6]}", "%Y-%m-%d %H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def read_record(root: Path, key: str, hour: Hour) -> MetricsFile | None:
     """Return an hour's record, None where there is none; raises DataInvalid where it is corrupt."""
     path = metrics_path(key, hour)
@@ -118,10 +162,15 @@ def read_record(root: Path, key: str, hour: Hour) -> MetricsFile | None:
         return None
 
 
+def encode_evaluation(file: EvaluationFile) -> bytes:
+    """Return the record as YAML; equal records give equal bytes."""
+    return yaml_text.dump(file.model_dump(mode="json"))
+
+
 def evaluated(
     evidence: Evidence, horizon: Horizon, shelf: MinuteShelf, config: OutcomesConfig, at: datetime
-) -> tuple[str, bytes] | None:
-    """Return path and bytes of the evaluation; None where not even the price of the hour is known.
+) -> EvaluationFile | None:
+    """Return the evaluation; None where not even the price of the hour is known.
 
     Raises:
         DataInvalid: A record is not what was written.
@@ -133,14 +182,13 @@ def evaluated(
     if case is None:
         return None
     found = outcome_at(horizon, case, minutes, None, evidence.recorded.advice.actions, config)
-    made = EvaluationFile(
+    return EvaluationFile(
         schema_version=1,
         decision=file.id,
         market=file.market,
         evaluated_at=instant_iso(at),
         outcome=found.as_record(),
     )
-    return evaluation_path(file.id, horizon.value), yaml_text.dump(made.model_dump(mode="json"))
 
 
 def _scale_of(evidence: Evidence) -> int:
@@ -159,10 +207,11 @@ def _case(evidence: Evidence, minutes: Bars, scale: int) -> DecidedCase | None:
     atr = None if isinstance(analysis, NoAnalysisYaml) else analysis.atr
     bounds = None if isinstance(analysis, NoAnalysisYaml) else (analysis.range.lower, analysis.range.upper)
     grid, entered = None, None
+    base_scale = 1 if evidence.snapshot is None else _base_scale(evidence.snapshot)
     if file.type is Kind.MANAGE:
         running = _running(evidence, scale)
         if running is not None:
-            grid, bounds = running
+            grid, bounds, base_scale = running
     else:
         terms = _terms(evidence, price, scale)
         proposed = proposed_of(file)
@@ -175,7 +224,7 @@ def _case(evidence: Evidence, minutes: Bars, scale: int) -> DecidedCase | None:
         quote=evidence.symbol.rpartition("-")[2],
         price=price,
         price_scale=scale,
-        base_scale=1 if evidence.snapshot is None else _base_scale(evidence.snapshot),
+        base_scale=base_scale,
         bounds=bounds,
         atr=atr,
         grid=grid,
@@ -183,8 +232,11 @@ def _case(evidence: Evidence, minutes: Bars, scale: int) -> DecidedCase | None:
     )
 
 
-def _running(evidence: Evidence, scale: int) -> tuple[RunningGrid, tuple[float, float]] | None:
-    """Return the running grid as it stood at the close, from the hour's own record."""
+def _running(evidence: Evidence, scale: int) -> tuple[RunningGrid, tuple[float, float], int] | None:
+    """Return the running grid as it stood at the close, its bounds and its own units of coin.
+
+    All from the hour's own record: its snapshot may be gone.
+    """
     file = evidence.recorded.file
     entry: Mapping[str, Any] | None = evidence.record.exit_evaluation.get(file.grid_id)
     if entry is None or entry["position"] is None or evidence.grid is None:
@@ -198,7 +250,7 @@ def _running(evidence: Evidence, scale: int) -> tuple[RunningGrid, tuple[float, 
         raise DataInvalid(file.id, "grid_version", f"{version}, but the grid's file has fewer")
     parameters = evidence.grid.versions[version - 1].parameters
     bounds = float(parameters.lower), float(parameters.upper)
-    return RunningGrid(terms.plan(parameters), position), bounds
+    return RunningGrid(terms.plan(parameters), position), bounds, terms.base_scale
 
 
 def _terms(evidence: Evidence, price: int, scale: int) -> PlanTerms | None:
@@ -214,7 +266,10 @@ def _starting(terms: PlanTerms, parameters: GridParameters) -> RunningGrid | Non
 
 
 def _entered(evidence: Evidence, minutes: Bars, scale: int) -> GridPlan | None:
-    """Return the grid as the operator really set it up on accepting, at the price seen then."""
+    """Return the grid as the operator really set it up on accepting, at the price seen then.
+
+    None where it was not set up, where no price from before is known, and where it makes no plan.
+    """
     answer = evidence.recorded.advice.answer
     if answer is None or evidence.grid is None or answer.action.value != "accept":
         return None
@@ -225,7 +280,10 @@ def _entered(evidence: Evidence, minutes: Bars, scale: int) -> GridPlan | None:
     rules = _rules(evidence.snapshot)
     if not len(before) or rules is None:
         return None
-    return PlanTerms.of(int(before.close[-1]), scale, rules, evidence.costs.order).plan(state.parameters)
+    try:
+        return PlanTerms.of(int(before.close[-1]), scale, rules, evidence.costs.order).plan(state.parameters)
+    except DataInvalid:  # off the market's increments, or it loses: the advice is still worth what it was
+        return None
 
 
 def _rules(snapshot: HourColumns | None) -> TradingRules | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from store.decision_files import check_decision, decision_of
 from store.git import GitCommands, GitFailed, blob_id, git_environment
 from store.growth import grid_fault
 from store.history import HistoryModel, commits_of, hours_lost
+from store.kpi_files import KpisFile, decode_kpis
 from store.paths import (
     Kind,
     classify,
@@ -113,6 +114,7 @@ class _Check:
         self._model = HistoryModel(self._blob)
         self._markets: dict[str, _Market] = {}
         self._digests: dict[str, set[str]] = {}
+        self._kpis: dict[str, KpisFile] = {}
 
     def history(self) -> None:
         """Walk the commits."""
@@ -161,9 +163,9 @@ class _Check:
                     self._find(path, "does not name the snapshot of its own hour")
                 if bool(place) != (len(links) == 1):
                     self._find(path, f"names {len(links)} earlier records, expected {1 if place else 0}")
-                for name, digest in record.inputs.files.items():
-                    if digest not in self._known_digests(name):
-                        self._find(path, f"its input {name} is nowhere under {digest[:19]}...")
+                self._check_inputs(path, record.inputs.files)
+        for path, kpis in self._kpis.items():
+            self._check_inputs(path, kpis.grids)
 
     def shadows(self) -> None:
         """Check that each shadow names rules that are there, and that it saw the window of its hour.
@@ -236,11 +238,18 @@ class _Check:
         elif path.startswith("calibration/"):
             decode_calibration(data, path)
             self._digests[path] = {digest_of_bytes(data)}
+        elif path.startswith("kpis/"):
+            self._kpis[path] = decode_kpis(data, path)
         elif parse_grid(path):
             if fault := grid_fault(path, data):
                 self._find(path, fault)
         elif path.endswith(".yaml") and classify(path) in (Kind.WRITE_ONCE, Kind.APPEND_ONLY):
             yaml_text.load_all(data, path)
+
+    def _check_inputs(self, path: str, files: Mapping[str, str]) -> None:
+        for name, digest in files.items():
+            if digest not in self._known_digests(name):
+                self._find(path, f"its input {name} is nowhere under {digest[:19]}...")
 
     def _known_digests(self, path: str) -> set[str]:
         """Return each digest that `path` ever had in the history (more than one only after a quarantine)."""

@@ -1,10 +1,11 @@
-"""Looking back: `kpis`, how well exits and stops did over any period."""
+"""Looking back: `kpis`, how well exits and stops did over any period, or as a day's record told it."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -27,9 +28,10 @@ from decisions.kpis import kpis as measure
 from decisions.realised import OutcomesConfig
 from market.hours import Timeframe
 from regime.config import RegimeConfig
-from store.episodes import advice_between, episodes_of
+from store.episodes import answered_between, episodes_of
 from store.grids import GridShelf
 from store.inputs import ReadOnlyStore
+from store.kpi_files import day_of, decode_kpis, kpis_path, newest_day
 from store.ledger import Ledger
 from store.minutes import MinuteShelf
 
@@ -41,18 +43,26 @@ def register(app: typer.Typer) -> None:
 def kpis(
     first: Annotated[str | None, typer.Option("--from", help="First day, 2026-02-02.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Day after the last one.")] = None,
+    day: Annotated[
+        str | None, typer.Option("--day", help="The record of this day, 2026-02-02, as it was written.")
+    ] = None,
     repo: RepoOption = None,
     config: ConfigOption = None,
     form: FormatOption = "table",
 ) -> None:
     """Measure how well exits and stops did: avoided stop-losses, false exits, reaction times, alerts.
 
-    Over the whole record if no day is named. Fewer than 10 cases are insufficient, and nothing is 0 for
-    want of cases.
+    Over the whole record if no day is named; --day shows what was recorded at the end of that day. Fewer
+    than 10 cases are insufficient, and nothing is 0 for want of cases.
 
     Example: regimed kpis --from 2026-02-01 --to 2026-03-01
     """
     checked_format(form)
+    if day is not None:
+        if first is not None or last is not None:
+            fail("--day names one day's record; leave --from and --to out", 2)
+        _show_day(repo or settings_of(config).data_repository.base_path, _day(day, "--day"), form)
+        return
     settings = None if repo is not None and config is None else settings_of(config)
     root = repo if repo is not None else settings_of(config).data_repository.base_path
     report = kpis_of(
@@ -67,18 +77,41 @@ def kpis(
         return
     out = console()
     out.print(f"{report.start:%Y-%m-%d %H:%M} to {report.end:%Y-%m-%d %H:%M} UTC")
+    out.print(_table({row.name: row.as_record() for row in report.kpis}))
+
+
+def _show_day(root: Path, day: datetime, form: str) -> None:
+    path = kpis_path(day)
+    if not (root / path).is_file():
+        newest = newest_day(root)
+        told = "none is written yet" if newest is None else f"the newest is of {newest:%Y-%m-%d}"
+        fail(f"{root}: no record of {day:%Y-%m-%d}; {told}", 1)
+    file = decode_kpis((root / path).read_bytes(), path)
+    if form == "json":
+        print_json(file.model_dump(mode="json", by_alias=True))
+        return
+    out = console()
+    for period in (file.trailing, file.day):
+        out.print(f"{period.start} to {period.end}, as known on {file.known_at}")
+        figures = {**period.kpis, **period.alert_budget}
+        out.print(_table({name: figure.model_dump() for name, figure in figures.items()}))
+        still = ", ".join(f"{count} {name}" for name, count in period.open.items() if count)
+        out.print(f"still open: {still or 'nothing'}")
+
+
+def _table(figures: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table("KPI", "value", "95 %", "n", "target", "stretch", "note", box=None, pad_edge=False)
-    for row in report.kpis:
+    for name, row in figures.items():
         table.add_row(
-            row.name,
-            _number(row.value),
-            "-" if row.low is None else f"{row.low:.2f} to {row.high:.2f}",
-            str(row.n),
-            _number(row.target),
-            _number(row.stretch),
-            row.note,
+            name,
+            _number(row["value"]),
+            "-" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}",
+            str(row["n"]),
+            _number(row["target"]),
+            _number(row["stretch"]),
+            row["note"],
         )
-    out.print(table)
+    return table
 
 
 def kpis_of(
@@ -98,7 +131,8 @@ def kpis_of(
     ended = end or max(hour.closes_at for hour in newest if hour is not None)
     if began >= ended:
         fail(f"--from {began:%Y-%m-%d} --to {ended:%Y-%m-%d}: the first day must lie before the last", 2)
-    return measure(episodes, advice_between(root, began, ended), began, ended, config)
+    advice = [each.advice for each in answered_between(root, began, ended)]
+    return measure(episodes, advice, began, ended, config)
 
 
 def episodes_in(root: Path, config: KpisConfig, outcomes: OutcomesConfig) -> list[Episode]:
@@ -120,7 +154,7 @@ _SPANS = {Timeframe.H1: RegimeConfig().history.days(Timeframe.H1)}
 
 def _day(text: str, option: str) -> datetime:
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        return day_of(text)
     except ValueError:
         return fail(f"{option}: {text!r} is not a day; expected 2026-02-02", 2)
 

@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 
 from market.errors import RepositoryUnusable
+from store.kpi_files import encode_kpis
 from store.paths import metrics_path
+from store.seal import digest_of_bytes
 from store.verify import summary_lines, verify
 from tests.store.samples import FIRST, KEY, HandClock, git, grid_file, opened, run_hour
+from tests.store.test_kpi_files import made
 
 SNAPSHOT = "snapshots/ETH-USDT/2026/02/02/01.json"
 STATES = "exit_states/ETH-USDT/2026-02-02.yaml"
 GRID = "grids/eth-1.yaml"
+KPIS = "kpis/2026-02-02.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +134,26 @@ def _wrong_input(data: Path) -> None:
     git(data, "commit", "-q", "--amend", "-m", "x")
 
 
+def _lay_kpis(data: Path, **others) -> None:
+    (data / "kpis").mkdir(exist_ok=True)
+    held = {GRID: digest_of_bytes((data / GRID).read_bytes())}
+    (data / KPIS).write_bytes(encode_kpis(made(**{"grids": held, **others})))
+    commit_all(data)
+
+
+def _rewrite_kpis(data: Path) -> None:
+    _lay_kpis(data)
+    _lay_kpis(data, engine_version=2)
+
+
+def _break_kpis(data: Path) -> None:
+    _lay_kpis(data, date="2026-02-03")
+
+
+def _kpis_of_another_grid(data: Path) -> None:
+    _lay_kpis(data, grids={GRID: "sha256:" + "0" * 64})
+
+
 def _damage_object(data: Path) -> None:
     blob = git(data, "rev-parse", f"HEAD:{GRID}")
     target = data / ".git" / "objects" / blob[:2] / blob[2:]
@@ -153,6 +177,9 @@ def _damage_object(data: Path) -> None:
         (_damage_work_tree, f"{SNAPSHOT}: the work tree differs from the history"),
         (_lose_from_work_tree, f"{SNAPSHOT}: in the history, but not in the work tree"),
         (_wrong_input, "is nowhere under sha256:000"),
+        (_rewrite_kpis, f"{KPIS}: write-once, but its content changed"),
+        (_break_kpis, f"{KPIS}: date: 2026-02-03, but the path names another day"),
+        (_kpis_of_another_grid, f"{KPIS}: its input {GRID} is nowhere under sha256:000"),
         (_damage_object, "fsck"),
     ],
 )
@@ -164,6 +191,14 @@ def test_each_broken_promise_is_found(data, damage, problem):
     except RepositoryUnusable as error:
         assert problem == "fsck"  # Git cannot even read it: said as well
         assert "Git cannot read it" in str(error)
+
+
+def test_a_kpi_record_names_the_grids_that_it_was_made_from(data):
+    """By the digest that their files had then; they may have grown since."""
+    _lay_kpis(data)
+    (data / GRID).write_bytes(grid_file(lower=(1800, 1850, 1900)))
+    commit_all(data)
+    assert verify(data).ok
 
 
 def test_what_is_not_committed_yet_is_a_note(data):
