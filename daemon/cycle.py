@@ -19,6 +19,7 @@ from decisions.evaluate import Evaluation, evaluate
 from decisions.inputs import Before, HourInputs
 from decisions.stopped import expected_in_words
 from market.errors import CommitFailed, DataInvalid, HistoryRefused
+from market.failpoints import reach
 from market.hours import Hour, hours_between, last_closed_hour, parse_instant
 from notifications.advice import AdviceFacts, facts_of
 from notifications.messages import HourFacts, hour_notices
@@ -52,6 +53,7 @@ async def run_cycle(app: App, market: MarketSettings, hour: Hour) -> Evaluation 
     evaluation = await judge(app, inputs)
     shadow = await judge_in_shadow(app, inputs)
     recorded = await _record(app, evaluation, shadow)
+    reach("cycle.after_record")
     await tell(app, evaluation, recorded=recorded)  # a failed commit must not silence an exit
     app.bells.pusher.ring()
     return evaluation
@@ -124,7 +126,9 @@ async def announce(
     """Put the notices of an hour into the outbox; the same hour again puts nothing."""
     for notice in hour_notices(before, now, caught_up=meanwhile, recorded=recorded):
         await anyio.to_thread.run_sync(app.outbox.enqueue, notice)
+    reach("cycle.before_keep")
     await anyio.to_thread.run_sync(app.told.keep, now)  # after the notice is durable: rather twice than never
+    reach("cycle.after_keep")
     app.bells.notifier.ring()
 
 
@@ -135,11 +139,12 @@ def recorded_facts(app: App, key: str, hour: Hour) -> tuple[HourFacts, Before, d
         record = decode_metrics((app.store.root / path).read_bytes(), path, (key, hour))
     except (FileNotFoundError, DataInvalid):
         return None
-    told = (_recorded_advice(app, decision_id) for decision_id in record.decisions)
+    known_at = parse_instant(record.inputs.known_at)
+    told = (_recorded_advice(app, decision_id, known_at) for decision_id in record.decisions)
     advice = tuple(each for each in told if each is not None)
     facts = _facts(key, hour, record.outcome, record.reason, analysis_of(record), advice)
     grids = Before(hour, record.gate_evaluation, record.exit_evaluation)
-    return facts, grids, parse_instant(record.inputs.known_at)
+    return facts, grids, known_at
 
 
 def hour_facts(evaluation: Evaluation) -> HourFacts:
@@ -153,14 +158,18 @@ def hour_facts(evaluation: Evaluation) -> HourFacts:
     return _facts(inputs.key, inputs.hour, evaluation.outcome, evaluation.reason, evaluation.analysis, advice)
 
 
-def _recorded_advice(app: App, decision_id: str) -> AdviceFacts | None:
-    """Return a recorded recommendation's facts; None where it cannot be read: a start must not end there."""
+def _recorded_advice(app: App, decision_id: str, known_at: datetime) -> AdviceFacts | None:
+    """Return a recorded recommendation's facts, None where it was born expired and is not told as advice.
+
+    None also where it cannot be read: a start must not end there.
+    """
     path = decision_path(decision_id)
     try:
         file = decode_decision((app.store.root / path).read_bytes(), path)
     except (DataInvalid, OSError):
         return None
-    return facts_of(recommendation_of(file), expected_in_words(file.expected))
+    advice = recommendation_of(file)
+    return None if advice.is_expired(known_at) else facts_of(advice, expected_in_words(file.expected))
 
 
 def _facts(

@@ -10,6 +10,7 @@ from decisions.actions import SYSTEM, Answer
 from decisions.timers import Due, due_timers
 from grid.state import state_at
 from market.errors import CommitFailed, DataInvalid, HistoryRefused
+from market.failpoints import reach
 from market.hours import last_closed_hour
 from notifications.advice import louder_notice
 from store.advice import Deed, deed_change_set, read_advice
@@ -47,6 +48,7 @@ async def settle_timers(app: App) -> int:
         for due in due_timers(past, now, app.settings.advice):
             if due.what == "louder" and due.advice.grid_id not in running:
                 continue  # stopped by hand: nobody is woken for it
+            reach("timers.before_settle")
             settled += await _settled(app, key, due)
     return settled
 

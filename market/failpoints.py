@@ -21,16 +21,23 @@ NAMES = (
     "writer.after_rename",
     "writer.before_commit",
     "writer.after_commit",
+    "writer.before_remove",
     "writer.after_intent_removed",
     "index.before_refresh",
     "push.before",
     "push.after",
     "merge.before_commit",
     "merge.before_rename",
+    "cycle.after_record",
+    "cycle.before_keep",
+    "cycle.after_keep",
+    "timers.before_settle",
     "notify.before_enqueue",
+    "notify.before_rename",
     "notify.after_enqueue",
     "notify.before_send",
     "notify.after_send",
+    "notify.after_told",
 )
 
 _armed: dict[str, Callable[[], None]] = {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from market.failpoints import reach
+
 
 def write_durably(path: Path, content: bytes) -> None:
     """Replace a file by `content` and bring both bytes and name to the disk.
@@ -21,6 +23,7 @@ def write_durably(path: Path, content: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    reach("notify.before_rename")
     temporary.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

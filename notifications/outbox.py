@@ -69,6 +69,9 @@ class Outbox:
         A channel that fails keeps the notice for itself alone and falls back to the log.
         """
         for path in self._waiting():
+            if path.stem.partition("-")[2] in self._told:
+                path.unlink()  # a death between the note and this: it was told, and once is enough
+                continue
             read = await anyio.to_thread.run_sync(self._read, path)
             if read is None:
                 continue
@@ -93,6 +96,7 @@ class Outbox:
 
     def _done(self, path: Path, notice: Notice) -> None:
         self._remember(_tag(notice.dedupe))
+        reach("notify.after_told")
         path.unlink()
 
     async def _sent(self, channel: Channel, notice: Notice) -> bool:

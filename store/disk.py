@@ -51,6 +51,7 @@ def make_folder(folder: Path, root: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file if it is there, and sync its folder."""
+    reach("writer.before_remove")
     try:
         os.unlink(path)
     except FileNotFoundError:

@@ -128,12 +128,13 @@ async def house(
     *,
     markets: int = 1,
     start: Hour = START,
+    at: timedelta = SETTLE,
     faults: Sequence[Fault] = (),
     candles: Any = None,
     **changes: Any,
 ) -> AsyncIterator[House]:
-    """Build the application in `folder`; the first hour to collect is `start`."""
-    clock = DrivenClock(start.closes_at + SETTLE)
+    """Build the application in `folder`, `at` after the close of `start`, the first hour to collect."""
+    clock = DrivenClock(start.closes_at + at)
     market = candles or simulated(markets)
     async with running_sandbox(market, clock, faults=faults) as sandbox:
         symbols = [rules.symbol for rules in market.symbols]

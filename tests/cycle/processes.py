@@ -39,6 +39,11 @@ def clock_from(start: Hour, rate: float) -> str:
     return str(ScaledClock(start.closes_at, rate, datetime.now(UTC)))
 
 
+def clock_standing_at(instant: datetime) -> str:
+    """Return the --clock argument of a time that stands still: too slow for its first microsecond."""
+    return str(ScaledClock(instant, 1e-9, datetime.now(UTC)))
+
+
 @dataclass
 class Process:
     """A started command, its lines as they come."""

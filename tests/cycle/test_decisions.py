@@ -19,7 +19,7 @@ from decisions.recommendation import Action
 from decisions.timers import PastAdvice
 from grid.geometry import Spacing
 from grid.parameters import GridKind, GridParameters
-from grid.record import EventKind, new_record, with_event
+from grid.record import EventKind, GridRecord, new_record, with_event
 from market.errors import DataInvalid
 from market.hours import Hour
 from store import yaml_text
@@ -36,8 +36,8 @@ LOOSE = {
 }
 
 
-async def run_grid(there, lower: int, upper: int, hour: Hour) -> None:
-    """Write a grid that runs from the open of `hour`."""
+def grid_from(lower: int, upper: int, hour: Hour) -> GridRecord:
+    """Return a grid that runs from the open of `hour`."""
     parameters = GridParameters(
         version=1,
         lower=Decimal(lower),
@@ -48,7 +48,12 @@ async def run_grid(there, lower: int, upper: int, hour: Hour) -> None:
         stop_loss=Decimal(lower) * Decimal("0.9"),
     )
     made = new_record(GRID, "ETH-USDT", GridKind.NORMAL, parameters, hour.opens_at)
-    running = with_event(made, EventKind.ENABLED, hour.opens_at, 1, by="test")
+    return with_event(made, EventKind.ENABLED, hour.opens_at, 1, by="test")
+
+
+async def run_grid(there, lower: int, upper: int, hour: Hour) -> None:
+    """Write a grid that runs from the open of `hour`."""
+    running = grid_from(lower, upper, hour)
     await there.app.store.write(ChangeSet({grid_path(GRID): encode_grid(running)}, "[grid] it runs"))
 
 
@@ -149,6 +154,21 @@ async def test_timers_survive_a_restart_and_settle_once(tmp_path):
         with pytest.raises(DataInvalid, match="--late"):
             await answer(there.app, advice.id, Deed(Answer.ACCEPT, there.clock.now(), "me"))
     assert_sound(tmp_path)
+
+
+async def test_advice_that_was_born_expired_is_not_told_after_a_restart_either(tmp_path):
+    """A setup that was over before it was made is no news, also for a daemon that reads it from its record."""
+    config = LOOSE | {"probation": ANY_CONFIDENCE, "advice": {"setup_expires_min": 30}} | ANY_VERDICT
+    async with house(tmp_path, at=timedelta(minutes=31), **config) as there:
+        await there.attend()
+        assert (await newest_advice(there, START)).action.creates
+        facts = there.state().facts
+        assert facts.advice == ()
+        waiting = sorted((tmp_path / "data.state" / "outbox").iterdir())
+        assert waiting
+    async with house(tmp_path, at=timedelta(minutes=32), **config) as there:
+        assert there.state().facts == facts
+        assert sorted((tmp_path / "data.state" / "outbox").iterdir()) == waiting
 
 
 async def test_an_unanswered_stop_grows_louder_once(tmp_path):

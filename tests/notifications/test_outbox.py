@@ -65,9 +65,11 @@ async def test_a_failed_channel_keeps_its_notice_alone(tmp_path):
     ("place", "told_again"),
     [
         ("notify.before_enqueue", False),
+        ("notify.before_rename", False),
         ("notify.after_enqueue", False),
         ("notify.before_send", False),
         ("notify.after_send", True),
+        ("notify.after_told", False),
     ],
 )
 async def test_a_crash_anywhere_loses_nothing(tmp_path, place, told_again):
