@@ -24,6 +24,7 @@ class MarketState:
         caught_up: Hours judged late since the operator was told last.
         lost: Hours whose snapshot went to quarantine and is fetched again.
         known_at: When the newest judgement was made; the next one is not made earlier.
+        settled_to: The newest hour when the timers were settled last; after a start the hour told last.
         looked_back_from: The newest hour when all that was due was evaluated; None before the first time.
         shadow: What the shadow configuration made of its newest hour; None without one.
         shadow_failures: Hours since the start that the shadow could not judge.
@@ -53,6 +54,7 @@ class MarketState:
     looked_back_from: Hour | None = None
     shadow: ShadowFile | None = None
     shadow_failures: int = 0
+    settled_to: Hour | None = None
 
     @property
     def owed(self) -> int:

@@ -14,6 +14,7 @@ from market.failpoints import reach
 from market.hours import last_closed_hour
 from notifications.advice import louder_notice
 from store.advice import Deed, deed_change_set, read_advice
+from store.inputs import PAST_HOURS
 from store.store import Recorded
 
 _log = structlog.get_logger("operator")
@@ -37,19 +38,24 @@ async def answer(app: App, decision_id: str, deed: Deed) -> Recorded:
 async def settle_timers(app: App) -> int:
     """Record each advice that ran out unanswered, and tell louder what waits too long; returns how many.
 
-    Nothing is remembered: what is due follows from the records, so a restart finds the same.
+    What is due follows from the records, so a restart finds the same, also after days: whatever ran out
+    meanwhile is recorded. Only the stops of the last hours are told louder, not each one of an outage.
     """
     now = app.clock.now()
-    states = [state_at(record, now) for record in (await app.store.grids()).values()]
-    running = {state.grid_id for state in states if state is not None and state.running}
+    newest = last_closed_hour(now)
+    lately = newest.plus(-PAST_HOURS).closes_at
+    grids = [state_at(record, now) for record in (await app.store.grids()).values()]
+    running = {grid.grid_id for grid in grids if grid is not None and grid.running}
     settled = 0
-    for key in app.board.markets:
-        past = await app.store.recent_advice(key, last_closed_hour(now))
+    for key, state in app.board.markets.items():
+        past = await app.store.recent_advice(key, newest, min(state.settled_to or newest, newest))
         for due in due_timers(past, now, app.settings.advice):
-            if due.what == "louder" and due.advice.grid_id not in running:
-                continue  # stopped by hand: nobody is woken for it
+            is_news = due.advice.grid_id in running and due.advice.closes_at > lately
+            if due.what == "louder" and not is_news:
+                continue  # stopped by hand, or told anew by the hours since: nobody is woken for it
             reach("timers.before_settle")
             settled += await _settled(app, key, due)
+        state.settled_to = state.newest
     return settled
 
 

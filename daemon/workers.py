@@ -149,6 +149,7 @@ async def load_state(app: App) -> None:
         if state.newest is None:
             continue
         state.newest_candle_at = state.newest.closes_at
+        state.settled_to = state.newest if state.told is None else state.told.hour
         found = await anyio.to_thread.run_sync(recorded_facts, app, market.key, state.newest)
         if found is None:
             continue

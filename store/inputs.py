@@ -17,7 +17,7 @@ from grid.economics import TradingRules
 from grid.state import GridState, of_config
 from market.candles import no_bars
 from market.errors import DataInvalid, RepositoryUnusable
-from market.hours import Hour, Timeframe, parse_instant
+from market.hours import Hour, Timeframe, hours_between, parse_instant
 from store.calibration_files import CalibrationShelf
 from store.decision_files import (
     ActionFile,
@@ -194,11 +194,17 @@ class InputReader:
             raise DataInvalid(metrics_path(key, earlier), "", "it vanished while it was read")
         return Before(earlier, record.gate_evaluation, record.exit_evaluation)
 
-    def recent_advice(self, key: str, until: Hour) -> tuple[PastAdvice, ...]:
-        """Return the advice of the last hours up to `until`, all that is known of it now, oldest first."""
+    def recent_advice(self, key: str, until: Hour, since: Hour | None = None) -> tuple[PastAdvice, ...]:
+        """Return the advice of the last hours up to `until`, all that is known of it now, oldest first.
+
+        Args:
+            key: Market.
+            until: The newest hour.
+            since: The last hours before this one too, and all between; `until` when left out.
+        """
         found = []
-        for back in range(PAST_HOURS - 1, -1, -1):
-            judged = self.judged(key, until.plus(-back))
+        for hour in hours_between((since or until).plus(1 - PAST_HOURS), until.plus(1)):
+            judged = self.judged(key, hour)
             for decision_id in () if judged is None else judged.decisions:
                 kept = self._decision(decision_id)
                 if kept is not None:

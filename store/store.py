@@ -330,9 +330,12 @@ class Store:
         await self._in_reader(self._inputs.remember, inputs.key, before, digests)
         return recorded
 
-    async def recent_advice(self, key: str, until: Hour) -> Sequence[PastAdvice]:
-        """Return the advice of the last hours up to `until` with what was done about it, oldest first."""
-        return await self._in_reader(self._inputs.recent_advice, key, until)
+    async def recent_advice(self, key: str, until: Hour, since: Hour | None = None) -> Sequence[PastAdvice]:
+        """Return the advice of the last hours up to `until` with what was done about it, oldest first.
+
+        With `since`, that of the last hours before it too, and of all between.
+        """
+        return await self._in_reader(self._inputs.recent_advice, key, until, since)
 
     async def grids(self) -> Mapping[str, GridRecord]:
         """Return every grid in force by its id; a file that breaks is refused, its last valid form stays."""

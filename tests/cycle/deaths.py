@@ -338,15 +338,15 @@ def _stamps(folder: Path) -> list[tuple[str, int, int, int]]:
     return found
 
 
-# They speak of a process, a path, a port, inode numbers.
-_OF_THE_PLACE = {"regimed.lock", "config", "FETCH_HEAD", "config.yaml", "index"}
+# They speak of a process, a path, a port, inode numbers, the time of a push by the machine's clock.
+_OF_THE_PLACE = {"regimed.lock", "config", "FETCH_HEAD", "config.yaml", "index", "logs"}
 
 
 def left_behind(folder: Path) -> str:
     """Return a digest of all files of a folder that do not speak of the folder itself."""
     found = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name not in _OF_THE_PLACE:
+        if path.is_file() and not _OF_THE_PLACE & set(path.relative_to(folder).parts):
             data = path.read_bytes()
             found.update(f"{path.relative_to(folder)} {len(data)}\n".encode())
             found.update(data)

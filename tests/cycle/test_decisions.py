@@ -27,6 +27,7 @@ from store.advice import Deed, read_advice
 from store.change_set import ChangeSet
 from store.exit_files import transitions
 from store.grids import encode_grid, grid_path
+from store.inputs import PAST_HOURS
 from tests.cycle.house import START, assert_sound, git, house, recomputed
 
 GRID = "eth-usdt-1"
@@ -156,8 +157,41 @@ async def test_timers_survive_a_restart_and_settle_once(tmp_path):
     assert_sound(tmp_path)
 
 
+async def test_what_ran_out_during_a_long_outage_is_recorded_once(tmp_path):
+    """Twelve hours off: each setup ends with its file at its due instant, the old one and the late ones."""
+    config = LOOSE | {"probation": ANY_CONFIDENCE} | ANY_VERDICT
+    async with house(tmp_path, **config) as there:
+        await there.hour(START)
+        assert (await newest_advice(there, START)).action.creates
+    async with house(tmp_path, start=START.plus(12), **config) as there:
+        assert await settle_timers(there.app) == 1  # before the hours between are caught up
+        await there.attend()
+        await settle_timers(there.app)
+        assert await settle_timers(there.app) == 0
+        past = await there.app.store.recent_advice("ETH-USDT", START.plus(12), START)
+        over = [advice for advice in past if advice.expires_at and advice.expires_at <= there.clock.now()]
+        assert len(over) > PAST_HOURS
+        assert [[(a.action, a.at) for a in advice.actions] for advice in over] == [
+            [(Answer.EXPIRED, advice.expires_at)] for advice in over
+        ]
+    assert_sound(tmp_path)
+
+
+async def test_the_stops_of_a_long_outage_do_not_all_grow_louder(tmp_path):
+    """Those of the last hours do; an alarm for each hour that was caught up helps nobody."""
+    async with house(tmp_path, **LOOSE) as there:
+        await run_grid(there, 2000, 2200, START)
+        await there.hour(START)
+    async with house(tmp_path, start=START.plus(12), at=timedelta(minutes=1), **LOOSE) as there:
+        await there.attend()
+        assert len(there.judged()) == 13
+        await settle_timers(there.app)
+        told = [path.read_text() for path in (tmp_path / "data.state" / "outbox").glob("0*.json")]
+        assert 0 < sum("/louder" in text for text in told) < PAST_HOURS
+
+
 async def test_advice_that_was_born_expired_is_not_told_after_a_restart_either(tmp_path):
-    """A setup that was over before it was made is no news, also for a daemon that reads it from its record."""
+    """A setup that was over before it was made is no news, also for a daemon that reads its record."""
     config = LOOSE | {"probation": ANY_CONFIDENCE, "advice": {"setup_expires_min": 30}} | ANY_VERDICT
     async with house(tmp_path, at=timedelta(minutes=31), **config) as there:
         await there.attend()
