@@ -32,7 +32,7 @@ def measured(key: str, data: str, span: tuple[str, ...]) -> dict[str, Any]:
         "json",
         *span,
     ]
-    return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return dict(json.loads(subprocess.run(command, capture_output=True, check=True).stdout))
 
 
 def verdict_rows(found: dict[tuple[str, str], dict[str, Any]]) -> list[list[str]]:

@@ -52,7 +52,9 @@ class RecordedWindows:
         return _VOLUME_SCALE
 
     def bars(self, timeframe: Timeframe) -> Bars:
-        """Return every bar of a timeframe, oldest first."""
+        """Return every bar of a timeframe, oldest first; the minutes are those of the market's one window."""
+        if timeframe is Timeframe.M1 and self._minutes is not None:
+            return self._minutes
         return self._bars.get(timeframe, no_bars(timeframe))
 
     @property

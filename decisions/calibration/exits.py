@@ -72,10 +72,10 @@ def exit_skills(hours: JudgedHours, config: RegimeConfig) -> dict[str, ExitSkill
     """Return each trigger's skill on grids frozen every sixth hour, with a valid range and close inside."""
     grids = frozen_grids(hours)
     weeks = Weeks(grids.ts)
-    return {name: _skill(grids, alert, weeks) for name, alert in _alerts(hours, grids, config).items()}
+    return {name: _skill(grids, alert, weeks) for name, alert in exit_alerts(hours, grids, config).items()}
 
 
-def _alerts(hours: JudgedHours, grids: FrozenGrids, config: RegimeConfig) -> dict[str, NDArray[np.bool_]]:
+def exit_alerts(hours: JudgedHours, grids: FrozenGrids, config: RegimeConfig) -> dict[str, NDArray[np.bool_]]:
     """Return, for each trigger, in which followed hours it stands, shape (n, 168)."""
     count = grids.close.shape[1]
     ahead = grids.start[:, None] + 1 + np.arange(count)

@@ -51,6 +51,15 @@ def test_coarse_bars_come_from_the_finest_that_cover_them():
     assert windows.hours == (START.plus(-70), START.plus(30))
 
 
+def test_the_minutes_of_a_market_are_bars_like_any_other():
+    """Whole and in the market's scale; none where none are recorded."""
+    minutes = series(Timeframe.M1, 90)
+    windows = RecordedWindows(Files(_1m=minutes), SPANS)
+    assert windows.bars(Timeframe.M1).ts.tolist() == minutes.ts.tolist()
+    assert windows.bars(Timeframe.M1).close.tolist() == np.rint(minutes.close * windows.price_scale).tolist()
+    assert len(RecordedWindows(Files(_1h=series(Timeframe.H1, 3)), SPANS).bars(Timeframe.M1)) == 0
+
+
 def test_a_window_ends_with_its_hour_and_knows_nothing_later():
     """Bars that are not closed by the end of the hour are not in it; deleting the future changes nothing."""
     minutes, hourly = series(Timeframe.M1, 60 * 48), series(Timeframe.H1, 400, first=START.plus(-352).open_ts)
