@@ -22,6 +22,7 @@ class Set:
     lower: Decimal | None = None
     upper: Decimal | None = None
     amount_per_grid: Decimal | None = None
+    stop_loss: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +116,6 @@ def _as_set(parameters: GridParameters, set_: Set, version: int) -> GridParamete
         lower=parameters.lower if set_.lower is None else set_.lower,
         upper=parameters.upper if set_.upper is None else set_.upper,
         amount_per_grid=parameters.amount_per_grid if set_.amount_per_grid is None else set_.amount_per_grid,
+        stop_loss=parameters.stop_loss if set_.stop_loss is None else set_.stop_loss,
         profit_pct=None if set_ != Set() else parameters.profit_pct,
     )

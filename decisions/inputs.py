@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from decisions.config import AdviceConfig
 from decisions.timers import PastAdvice
 from exits.config import ExitsConfig
-from grid.capital import CapitalConfig
+from grid.capital import CapitalConfig, Funds
 from grid.economics import EconomicsConfig, TradingRules
 from grid.probation import ProbationConfig
 from grid.state import GridState
@@ -84,6 +84,7 @@ class HourInputs:
         grids: Every grid of the repository at the close of the hour, as its snapshot tells; None where the
             hour has no snapshot.
         rules: Increments and minima of the market, as its snapshot tells.
+        funds: The quote coin by the exchange's balances, as its snapshot tells; None without keys.
         before: The record of the nearest hour before; None at first.
         past: Advice of the last hours with the actions known so far, oldest first.
         calibration: The newest record of what the probabilities were worth.
@@ -100,6 +101,7 @@ class HourInputs:
     minutes: Bars = field(default_factory=lambda: no_bars(Timeframe.M1))
     grids: tuple[GridState, ...] | None = ()
     rules: TradingRules | None = None
+    funds: Funds | None = None
     before: Before | None = None
     past: tuple[PastAdvice, ...] = ()
     calibration: Calibration | None = None

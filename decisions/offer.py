@@ -64,7 +64,7 @@ def offer_of(
         version: Number that the proposal gets.
         without: A running grid whose capital counts as free, for its own repositioning.
     """
-    spare = allocation(policy.capital, bound_capital(inputs, without))
+    spare = allocation(policy.capital, bound_capital(inputs, without), inputs.funds)
     drawn, bars = _range(inputs, analysis, policy, since)
     proposal, factor = None, None
     if analysis is not None and drawn is not None and analysis.atr and inputs.rules is not None:

@@ -43,6 +43,19 @@ class CapitalConfig(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class Funds:
+    """The quote coin by the exchange's balances.
+
+    Attributes:
+        total: All of it in the trading account.
+        held: Bound by open orders. What a trading bot of the exchange holds is in neither.
+    """
+
+    total: Decimal
+    held: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Capital:
     """What may be used, exactly, in the quote coin.
 
@@ -52,6 +65,7 @@ class Capital:
         unlocked: Total less in orders; negative where more is bound than configured.
         reserve: Stays untouched; rounded up.
         deployable: Unlocked less reserve, at least 0.
+        by_exchange: Whether the total is the exchange's balance, not the configured one.
     """
 
     total: Decimal
@@ -59,21 +73,23 @@ class Capital:
     unlocked: Decimal
     reserve: Decimal
     deployable: Decimal
+    by_exchange: bool = False
 
 
-def deployable(config: CapitalConfig, in_orders: Decimal, balance: Decimal | None = None) -> Capital:
+def deployable(config: CapitalConfig, bound: Decimal, funds: Funds | None = None) -> Capital:
     """Return what may be deployed.
 
     Args:
         config: Total and reserve.
-        in_orders: Quote value bound by running grids and open orders, at least 0.
-        balance: Total by the exchange's balances, where keys give them.
+        bound: Quote value bound by running grids, at least 0; what counts where there are no balances.
+        funds: By the exchange, where keys give them: what its orders hold is bound, no more.
     """
-    total = _exact(config.total_quote) if balance is None else balance
+    total, in_orders = (_exact(config.total_quote), bound) if funds is None else (funds.total, funds.held)
     unlocked = total - in_orders
     share, floor = _exact(config.reserve_share) * total, _exact(config.reserve_floor_quote)
     reserve = max(share, floor).quantize(config.quote_step, ROUND_CEILING)
-    return Capital(total, in_orders, unlocked, reserve, max(Decimal(0), unlocked - reserve))
+    free = max(Decimal(0), unlocked - reserve)
+    return Capital(total, in_orders, unlocked, reserve, free, by_exchange=funds is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +109,7 @@ class Allocation:
     capital: Capital
 
 
-def allocation(
-    config: CapitalConfig, bound: Mapping[str, Decimal], balance: Decimal | None = None
-) -> Allocation:
+def allocation(config: CapitalConfig, bound: Mapping[str, Decimal], funds: Funds | None = None) -> Allocation:
     """Return what one more grid may use beside those that run.
 
     In SINGLE_GRID mode that is all that is deployable, but nothing beside a running grid. In MULTI_GRID mode
@@ -104,10 +118,10 @@ def allocation(
     Args:
         config: Mode, total, reserve.
         bound: What each running grid binds, quote, by grid id.
-        balance: As in `deployable`.
+        funds: As in `deployable`.
     """
     running = tuple(sorted(bound))
-    capital = deployable(config, sum(bound.values(), Decimal(0)), balance)
+    capital = deployable(config, sum(bound.values(), Decimal(0)), funds)
     most = 1 if config.mode is CapitalMode.SINGLE_GRID else config.most_grids
     if len(running) >= most:
         names = ", ".join(running)

@@ -7,12 +7,14 @@ missing, then the newest. Bars of one hour lie side by side in that row; a bar t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from grid.capital import Funds
 from market.candles import Bars, Ints, aggregate, joined, no_bars
 from market.errors import DataInvalid
 from market.hours import HOUR_S, Timeframe, micros, parse_instant
@@ -20,7 +22,7 @@ from market.snapshot import MINUTES, MarketSnapshot, MarketSummary
 from store.candle_files import CandlePart
 from store.paths import SnapshotName
 from store.seal import opened
-from store.snapshots import SCALES, SCHEMA_VERSION, RulesJson, SnapshotFile, decode_snapshot
+from store.snapshots import SCALES, SCHEMA_VERSION, AccountJson, RulesJson, SnapshotFile, decode_snapshot
 
 INT64_MAX = np.iinfo(np.int64).max
 FROM_MINUTES = (Timeframe.M1, Timeframe.M5, Timeframe.M15, Timeframe.H1)
@@ -55,6 +57,7 @@ class HourColumns:
     summary: MarketSummary | None
     grid_config: tuple[Mapping[str, Any], ...] = ()
     rules: Mapping[str, str] | None = None
+    funds: Funds | None = None
 
     def bars(self) -> Bars:
         """Return the known minutes, in the file's own scales."""
@@ -100,6 +103,8 @@ def _plain_hour(value: dict[str, Any], name: SnapshotName) -> HourColumns | None
         no_trade = value["no_trade"]
         if value["rules"] is not None:
             RulesJson.model_validate(value["rules"])
+        if value["account"] is not None:
+            AccountJson.model_validate(value["account"])
         if wrong.any() or tuple(told[field] for field in FIELDS) != found or not _flat(minutes, no_trade):
             return None
         summary = MarketSummary(
@@ -117,6 +122,7 @@ def _plain_hour(value: dict[str, Any], name: SnapshotName) -> HourColumns | None
             summary=summary,
             grid_config=tuple(value["grid_config"]),
             rules=value["rules"],
+            funds=_funds(value["account"], value["symbol"]),
         )
     except (LookupError, TypeError, ValueError, OverflowError):
         return None
@@ -147,7 +153,19 @@ def columns_of(snapshot: MarketSnapshot, name: SnapshotName) -> HourColumns:
         summary=snapshot.summary,
         grid_config=snapshot.grid_config,
         rules=snapshot.rules,
+        funds=None if snapshot.account is None else _funds(asdict(snapshot.account), snapshot.symbol),
     )
+
+
+def _funds(account: Mapping[str, Any] | None, symbol: str) -> Funds | None:
+    """Return the quote coin of an account; None without one, or where it does not tell of the coin."""
+    if account is None:
+        return None
+    quote = symbol.rpartition("-")[2]
+    own = [balance for balance in account["balances"] if balance["currency"] == quote]
+    if not own:
+        return None
+    return Funds(*(sum((Decimal(each[name]) for each in own), Decimal(0)) for name in ("balance", "holds")))
 
 
 def coarser(minutes: Ints, timeframe: Timeframe) -> Ints:

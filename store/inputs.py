@@ -93,6 +93,7 @@ class InputReader:
             minutes=no_bars(Timeframe.M1) if own is None else own.minutes,
             grids=None if own is None else _grids(own, f"snapshot {key}/{hour}"),
             rules=None if own is None else _rules(own),
+            funds=None if own is None else own.funds,
             before=None if earlier is None else self._record_before(key, earlier[0]),
             past=self._past(key, hour, known_at, earlier, files),
             calibration=calibration,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from grid.capital import Funds
 from market.candles import Bars
 from market.errors import DataInvalid
 from market.hours import HOUR_S, Hour, Timeframe, hours_between, micros
@@ -54,12 +55,14 @@ class OwnHour:
         summary: None when none of its minutes is known.
         minutes: The known ones.
         grid_config, rules: As `MarketSnapshot` has them.
+        funds: The quote coin by its account; None without one.
     """
 
     summary: MarketSummary | None
     minutes: Bars
     grid_config: tuple[Mapping[str, Any], ...]
     rules: Mapping[str, str] | None
+    funds: Funds | None
 
 
 @dataclass(slots=True)
@@ -205,6 +208,7 @@ class SnapshotReader:
             minutes=hour.bars().rescaled(*factors),
             grid_config=hour.grid_config,
             rules=hour.rules,
+            funds=hour.funds,
         )
 
     def input_files(self, key: str, span: Span, without: Span | None = None) -> dict[str, str]:

@@ -67,10 +67,24 @@ class RulesJson(BaseModel):
     min_funds: str
 
 
+AmountText = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$")]
+
+
+class BalanceJson(BaseModel):
+    """One coin of the trading account, decimal text."""
+
+    model_config = Strict
+
+    currency: str
+    balance: AmountText
+    available: AmountText
+    holds: AmountText
+
+
 class AccountJson(BaseModel):
     model_config = Strict
 
-    balances: list[dict[str, Any]]
+    balances: list[BalanceJson]
     open_orders: list[dict[str, Any]]
 
 
@@ -143,7 +157,9 @@ def decode_snapshot(data: bytes, where: str, name: SnapshotName | None = None) -
         rules=None if file.rules is None else file.rules.model_dump(),
         account=None
         if file.account is None
-        else Account(tuple(file.account.balances), tuple(file.account.open_orders)),
+        else Account(
+            tuple(balance.model_dump() for balance in file.account.balances), tuple(file.account.open_orders)
+        ),
     )
     if instant_iso(snapshot.collected_at) != file.collected_at or snapshot.hour.iso() != file.hour:
         raise DataInvalid(

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
 from rich.table import Table
 
+from daemon.clock import WallClock
 from daemon.commands.sharing import (
     ConfigOption,
     FormatOption,
+    RepoOption,
     checked_format,
     console,
     fail,
     hour_of,
+    key_of,
     print_json,
     settings_of,
 )
+from daemon.settings import CollectionSettings
 from decisions.calibration.report import calibrate as measure
 from decisions.calibration.values import grid_values
+from market.candles import Bars
 from market.costs import Fees
 from market.errors import DataInvalid
 from market.hours import Timeframe
 from regime.config import RegimeConfig
 from regime.history import judge_history
+from store.inputs import ReadOnlyStore
 from store.recorded import RecordedFile, RecordedMarket, parse_name, recorded_files
 from store.recorded_windows import RecordedWindows
 
+_EVERYTHING_D = 3650
 _VENUES = ("KUCOIN", "BINANCE")  # where a folder holds several, the venue that is traded on goes first
 
 
@@ -39,8 +46,9 @@ def register(app: typer.Typer) -> None:
 def calibrate(
     key: Annotated[str, typer.Argument(help="Market, for example ETH-USDT.")],
     data: Annotated[
-        Path, typer.Option(help="Recorded candles: a folder, or a 1h file with its 4h file beside.")
-    ],
+        Path | None, typer.Option(help="Recorded candles: a folder, or a 1h file with its 4h file beside.")
+    ] = None,
+    repo: RepoOption = None,
     first: Annotated[str | None, typer.Option("--from", help="First hour that is scored.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Hour after the last one.")] = None,
     venue: Annotated[str | None, typer.Option(help="KUCOIN, BINANCE, ...; the first that is there.")] = None,
@@ -49,16 +57,25 @@ def calibrate(
 ) -> None:
     """Measure both models, their rivals, exit triggers, gates and vetoes on recorded hours; changes nothing.
 
+    On the hours of the data repository, or on recorded candles with --data.
+
     Example: regimed calibrate ETH-USDT --data ../shared/data --format json
     """
     checked_format(form)
-    settings = None if config is None else settings_of(config)
+    if data is not None and repo is not None:
+        fail("--data and --repo: name one of them", 2)
+    settings = settings_of(config) if config is not None or (data is None and repo is None) else None
     regime = RegimeConfig() if settings is None else settings.regime
     maker_bps = _maker_bps(settings)
-    market = _market(key, data, venue)
-    windows = RecordedWindows(market, {Timeframe.H1: 270, Timeframe.H4: 540})
-    hours, four_hours = windows.bars(Timeframe.H1), windows.bars(Timeframe.H4)
-    judged = judge_history(hours, four_hours, windows.price_scale, regime, volume_scale=windows.volume_scale)
+    if data is None:
+        root = repo or settings_of(config).data_repository.base_path
+        source = _of_repository(key, root, venue)
+    else:
+        source = _of_recordings(_market(key, data, venue))
+    hours = source.hours
+    judged = judge_history(
+        hours, source.four_hours, source.price_scale, regime, volume_scale=source.volume_scale
+    )
     start = None if first is None else hour_of(first, "--from")
     end = None if last is None else hour_of(last, "--to")
     keep = np.ones(len(judged), dtype=np.bool_)
@@ -69,15 +86,53 @@ def calibrate(
     scored = judged.where(keep)
     if not len(scored):
         fail(f"no hour of {key} can be judged in this span; {len(judged)} can in all", 1)
-    values = grid_values(scored, hours, windows.price_scale, maker_bps)
+    values = grid_values(scored, hours, source.price_scale, maker_bps)
     document = measure(key, scored, regime, values).document | {
-        "venue": market.exchange,
+        "venue": source.venue,
         "maker_bps": maker_bps,
     }
     if form == "json":
         print_json(document)
     else:
         _show(document)
+
+
+class _Source(NamedTuple):
+    """The bars that are measured on, and where they come from."""
+
+    venue: str
+    hours: Bars
+    four_hours: Bars
+    price_scale: int
+    volume_scale: int
+
+
+def _of_recordings(market: RecordedMarket) -> _Source:
+    windows = RecordedWindows(market, {})
+    return _Source(
+        market.exchange,
+        windows.bars(Timeframe.H1),
+        windows.bars(Timeframe.H4),
+        windows.price_scale,
+        windows.volume_scale,
+    )
+
+
+def _of_repository(key: str, root: Path, venue: str | None) -> _Source:
+    """Return every hour that a data repository knows of a market, as known now."""
+    if venue is not None:
+        fail("--venue chooses among recorded files and needs --data", 2)
+    key_of(key)
+    spans = dict.fromkeys((Timeframe.H1, Timeframe.H4), _EVERYTHING_D)
+    store = ReadOnlyStore(
+        root, max_missing_minutes=CollectionSettings().max_missing_minutes, timeframes=spans
+    )
+    newest = store.ledger.newest_judged(key)
+    if newest is None:
+        fail(f"{root}: no judged hour of {key}; regimed calibrate KEY --data FOLDER measures recordings", 1)
+    window = store.reader.load_window(key, newest, spans, WallClock().now())
+    hours, four_hours = window.bars[Timeframe.H1], window.bars[Timeframe.H4]
+    return _Source("the repository", hours, four_hours, window.price_scale, window.volume_scale)
 
 
 def _maker_bps(settings: Any) -> float:

@@ -131,6 +131,7 @@ def decide(
     lower: Annotated[str | None, typer.Option(help="Lowest price as really set.")] = None,
     upper: Annotated[str | None, typer.Option(help="Highest price as really set.")] = None,
     amount: Annotated[str | None, typer.Option(help="Quote amount a level as really set.")] = None,
+    stop_loss: Annotated[str | None, typer.Option(help="Stop-loss as really set.")] = None,
     price: Annotated[str | None, typer.Option(help="Price at which it was done.")] = None,
     note: Annotated[str | None, typer.Option(help="In your own words.")] = None,
     late: Annotated[bool, typer.Option("--late", help="Accept advice that has expired.")] = False,
@@ -151,7 +152,12 @@ def decide(
         actor=getpass.getuser(),
         price=_number(price, "--price"),
         note=note,
-        set_=Set(_number(lower, "--lower"), _number(upper, "--upper"), _number(amount, "--amount")),
+        set_=Set(
+            _number(lower, "--lower"),
+            _number(upper, "--upper"),
+            _number(amount, "--amount"),
+            _number(stop_loss, "--stop-loss"),
+        ),
         late=late,
     )
 

@@ -25,6 +25,7 @@ from daemon.commands.sharing import (
     console,
     fail,
     hour_of,
+    key_of,
     print_json,
     progress_console,
     settings_of,
@@ -34,7 +35,6 @@ from daemon.windows import RecordedHours, RepositoryHours
 from decisions.evaluate import Evaluation, evaluate
 from decisions.inputs import HourInputs, Policy
 from market.hours import Hour
-from market.keys import checked_key
 from regime.config import RegimeConfig
 from regime.engine import RegimeEngine
 from regime.service import BadHour, RangeSummary, RegimeAnalysisService
@@ -74,10 +74,7 @@ def analyze(
     Example: regimed analyze ETH-USDT --from 2026-02-02T00 --to 2026-02-03T00
     """
     checked_format(form)
-    try:
-        checked_key(key)
-    except ValueError as error:
-        fail(str(error), 2)
+    key_of(key)
     if as_of not in (None, "now"):
         fail(f"--as-of: {as_of!r}; expected now, or nothing for each hour's own time", 2)
     span = _span(hour, first, last)

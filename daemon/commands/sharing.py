@@ -16,6 +16,7 @@ from rich.console import Console
 from daemon.configuration import PREFIX, load_settings
 from daemon.settings import Settings
 from market.hours import Hour
+from market.keys import checked_key
 
 T = TypeVar("T")
 DEFAULT_CONFIG = Path("config.yaml")
@@ -67,6 +68,14 @@ def hour_of(text: str, option: str) -> Hour:
         return Hour.parse(text)
     except ValueError as error:
         return fail(f"{option}: {error}", 2)
+
+
+def key_of(text: str) -> str:
+    """Return the market key that an argument names."""
+    try:
+        return checked_key(text)
+    except ValueError as error:
+        return fail(str(error), 2)
 
 
 def checked_format(text: str) -> str:

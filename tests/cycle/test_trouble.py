@@ -11,6 +11,7 @@ from exchanges.sandbox.faults import Fault
 from exchanges.sandbox.keys import OPEN_KEY, TRADING_KEY, UNKNOWN_WORD_KEY, WITHDRAWING_KEY
 from market import failpoints
 from market.errors import ExchangeRefused
+from store.advice import read_advice
 from store.change_set import ChangeSet
 from store.paths import SnapshotName
 from store.snapshots import encode_snapshot
@@ -111,6 +112,9 @@ async def test_a_trading_key_brings_the_account_into_the_snapshot(tmp_path):
         await there.hour(START)
         snapshot = await there.app.store.load_snapshot("ETH-USDT", START)
         assert {balance["currency"] for balance in snapshot.account.balances} >= {"USDT"}
+        decision = read_advice(there.app.store.root, there.metrics(START)["decisions"][0])
+        (capital,) = [check for check in decision.file.checks if check.name == "capital"]
+        assert "by the exchange's balances" in capital.reason
 
 
 async def test_an_unreachable_exchange_means_market_data_only(tmp_path):

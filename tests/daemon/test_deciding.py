@@ -167,3 +167,32 @@ def test_kpis_say_what_is_insufficient_and_never_zero_for_want_of_cases(demo):
     assert all(kpi["value"] is None for name, kpi in found.items() if kpi["n"] == 0 and "week" not in name)
     assert "insufficient" in regimed("kpis", *repo).stdout
     assert regimed("kpis", *repo, "--from", "tomorrow").returncode == 2
+
+
+@pytest.mark.check
+@pytest.mark.timeout(300)
+def test_a_repository_is_calibrated_on_all_that_it_knows(demo):
+    """The history that it began with counts, without a folder of recordings."""
+    done = regimed("calibrate", "ETH-USDT", "--repo", str(demo / "data"), "--format", "json")
+    found = json.loads(done.stdout)
+    assert (found["key"], found["venue"]) == ("ETH-USDT", "the repository")
+    assert found["hours_all"] > 5000
+    assert set(found) >= {"models", "exits", "gates", "vetoes"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("XRP-USDT", "--repo", "HERE"), 1, "no judged hour of XRP-USDT"),
+        (("ETH-USDT", "--repo", "HERE", "--data", "HERE"), 2, "name one of them"),
+        (("ETH-USDT", "--repo", "HERE", "--venue", "KUCOIN"), 2, "needs --data"),
+        (("../x", "--repo", "HERE"), 2, "../x"),
+        (("ETH-USDT", "--repo", "HERE/nowhere"), 2, "no such folder"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_said(arguments, code, words, demo):
+    """A market that was never judged, two sources at once, a name that is none."""
+    here = [each.replace("HERE", str(demo / "data")) for each in arguments]
+    done = regimed("calibrate", *here)
+    assert done.returncode == code
+    assert words in done.stderr

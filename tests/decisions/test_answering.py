@@ -152,7 +152,14 @@ def test_a_setup_takes_what_was_really_set():
     assert (found.lower, found.upper, found.amount_per_grid) == (1910, Decimal("2090.5"), 140)
     assert found.profit_pct is None
     assert (found.levels, found.stop_loss) == (5, 1870)
-    for part in (Set(lower=Decimal(1910)), Set(upper=Decimal(2090)), Set(amount_per_grid=Decimal(9))):
+    lowered = after(CREATE, None, set_=Set(lower=Decimal(1860), stop_loss=Decimal(1820)))
+    assert (lowered.versions[0].parameters.lower, lowered.versions[0].parameters.stop_loss) == (1860, 1820)
+    for part in (
+        Set(lower=Decimal(1910)),
+        Set(upper=Decimal(2090)),
+        Set(amount_per_grid=Decimal(9)),
+        Set(stop_loss=Decimal(1850)),
+    ):
         made = after(CREATE, None, set_=part)
         assert made is not None
         assert made.versions[0].profit_pct is None

@@ -21,7 +21,7 @@ from decisions.offer import offer_of
 from decisions.recommendation import Action, Kind
 from decisions.stopped import setup
 from decisions.timers import PastAdvice
-from grid.capital import CapitalConfig
+from grid.capital import CapitalConfig, Funds
 from grid.economics import EconomicsConfig, TradingRules
 from grid.parameters import GridKind
 from market.candles import Bars
@@ -503,6 +503,16 @@ def test_property_72_a_proposal_equal_to_the_stopped_configuration_is_refused(fi
         assert advice.reason == "the proposal is the grid that was stopped"
     else:
         assert advice.action is Action.CREATE_GRID
+
+
+def test_balances_decide_about_capital_where_keys_give_them():
+    """What the exchange holds free, less the reserve; the check says whose figure it is."""
+    poor = evaluate(inputs(funds=Funds(Decimal(100), Decimal(95))), policy())
+    assert advice_of(poor).action is Action.NO_SETUP
+    assert advice_of(poor).reason == "the reserve leaves nothing to deploy"
+    rich = advice_of(evaluate(inputs(funds=Funds(Decimal(5_000), Decimal(0))), policy()))
+    (told,) = [check for check in rich.checks if check.name == "capital"]
+    assert told.reason == "4000.00 may be used by the exchange's balances, 1000.00 stay in reserve"
 
 
 def test_capital_bound_elsewhere_is_the_reason_and_not_what_follows_from_it():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from grid.capital import CapitalConfig, CapitalMode, allocation, deployable
+from grid.capital import CapitalConfig, CapitalMode, Funds, allocation, deployable
 
 SINGLE = CapitalConfig()
 MULTI = CapitalConfig(mode=CapitalMode.MULTI_GRID)
@@ -29,9 +29,13 @@ def test_capital_by_hand():
 
 
 def test_balances_replace_what_is_configured():
-    """Also for the reserve."""
-    told = deployable(SINGLE, Decimal(0), Decimal(5_000))
-    assert (told.total, told.reserve, told.deployable) == (5_000, 1_000, 4_000)
+    """Also for the reserve; what the exchange's orders hold is bound, and not once more what grids bind."""
+    told = deployable(SINGLE, Decimal(700), Funds(Decimal(5_000), Decimal(300)))
+    assert (told.total, told.in_orders, told.unlocked) == (5_000, 300, 4_700)
+    assert (told.reserve, told.deployable, told.by_exchange) == (1_000, 3_700, True)
+    assert deployable(SINGLE, Decimal(0)).by_exchange is False
+    poor = allocation(MULTI, {}, Funds(Decimal(100), Decimal(90)))
+    assert (poor.amount, poor.refused) == (0, "the reserve leaves nothing to deploy")
 
 
 @pytest.mark.parametrize(("floor", "reserve"), [(199.99, 200), (200, 200), (200.01, Decimal("200.01"))])
@@ -44,7 +48,7 @@ def test_the_reserve_has_a_floor(floor, reserve):
 def test_property_44_the_reserve_is_never_touched(total, bound, share, floor):
     """Whatever is deployable leaves the reserve in what is unlocked."""
     config = CapitalConfig(reserve_share=share, reserve_floor_quote=floor)
-    told = deployable(config, bound, total)
+    told = deployable(config, bound, Funds(total, bound))
     assert told.deployable >= 0
     assert told.reserve >= Decimal(repr(floor)) and told.reserve >= Decimal(repr(share)) * total
     if told.deployable > 0:
@@ -95,7 +99,8 @@ def test_amounts_are_rounded_down_to_the_quote_coins_places():
 )
 def test_property_44_an_allocation_is_deployable_and_the_modes_limit_holds(mode, bound, total, most):
     """However many run and whatever they bind."""
-    told = allocation(CapitalConfig(mode=mode, most_grids=most), bound, total)
+    held = sum(bound.values(), Decimal(0))
+    told = allocation(CapitalConfig(mode=mode, most_grids=most), bound, Funds(total, held))
     assert 0 <= told.amount <= told.capital.deployable
     assert (told.amount == 0) == (told.refused is not None)
     limit = 1 if mode is CapitalMode.SINGLE_GRID else most

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from decisions.evaluate import Evaluation
 from decisions.inputs import HourInputs
+from grid.capital import Funds
 from market.candles import Candle
 from market.errors import DataInvalid, ValueOutOfRange
 from market.hours import Hour, Timeframe
@@ -153,7 +154,7 @@ def full_snapshot():
         candles=[c for c in minutes_of(HOUR) if c.ts != HOUR.open_ts + 600],
         ticker=Ticker(Decimal("2000.11"), Decimal("2000.12"), Decimal("2000.1"), HOUR.closes_at),
         grid_config=({"grid_id": "eth-1", "running": True},),
-        account=Account(({"currency": "USDT", "balance": "12.5"},), ()),
+        account=Account(({"currency": "USDT", "balance": "12.5", "available": "10", "holds": "2.5"},), ()),
     )
     assert snapshot.no_trade == (10,)
     return snapshot
@@ -177,6 +178,29 @@ def test_the_quick_way_sees_the_same_hour():
         slow = columns_of(snapshot, NAME)
         assert quick.minutes.tolist() == slow.minutes.tolist()
         assert replace(quick, minutes=slow.minutes) == slow
+
+
+def test_the_funds_of_an_hour_are_its_quote_coin():
+    """Both ways of reading; a coin that the account does not tell of is unknown, and so is no account."""
+    found = decode_columns(encode_snapshot(full_snapshot()), NAME.path, NAME).funds
+    assert found == Funds(Decimal("12.5"), Decimal("2.5"))
+    assert columns_of(full_snapshot(), NAME).funds == found
+    other = replace(
+        full_snapshot(),
+        account=Account(({"currency": "ETH", "balance": "1", "available": "1", "holds": "0"},), ()),
+    )
+    assert decode_columns(encode_snapshot(other), NAME.path, NAME).funds is None
+    assert columns_of(hour_snapshot(HOUR), NAME).funds is None
+
+
+@pytest.mark.parametrize("amount", ["-1", "1e3", "", "NaN", "1.", "x"])
+def test_a_balance_that_is_no_decimal_is_refused(amount):
+    """The file is corrupt, and the field is named."""
+    bad = ({"currency": "USDT", "balance": amount, "available": "10", "holds": "2.5"},)
+    data = encode_snapshot(replace(full_snapshot(), account=Account(bad, ())))
+    for decode in (decode_snapshot, lambda data, where: decode_columns(data, where, NAME)):
+        with pytest.raises(DataInvalid, match="balance"):
+            decode(data, NAME.path)
 
 
 def test_every_flipped_byte_and_every_cut_is_refused():
