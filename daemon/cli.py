@@ -20,7 +20,7 @@ from daemon.commands import (
     evaluating,
     grids,
     history,
-    judging,
+    kpis,
     reading,
     replaying,
     running,
@@ -78,7 +78,7 @@ COMMANDS = (
     deciding,
     evaluating,
     replaying,
-    judging,
+    kpis,
     comparing,
     configuration,
 )

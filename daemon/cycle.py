@@ -13,9 +13,9 @@ import structlog
 from daemon.app import App
 from daemon.board import MarketState
 from daemon.collector import Collected, collect_hour, fetch_history, has_history, look_again, now_there
+from daemon.judging import judge, judge_in_shadow
 from daemon.settings import MarketSettings
-from daemon.shadow import judge_in_shadow
-from decisions.evaluate import Evaluation, evaluate
+from decisions.evaluate import Evaluation
 from decisions.inputs import Before, HourInputs
 from decisions.stopped import expected_in_words
 from market.errors import CommitFailed, DataInvalid, HistoryRefused
@@ -73,12 +73,6 @@ async def _read_back(
         inputs = await app.store.hour_inputs(market.key, hour, known_at, revised)
     state.known_at = known_at
     return inputs
-
-
-async def judge(app: App, inputs: HourInputs) -> Evaluation:
-    """Evaluate off the loop."""
-    with app.progress.working("analysis"), app.metrics.stage_s.labels("evaluate").time():
-        return await anyio.to_thread.run_sync(evaluate, inputs, app.policy, limiter=app.analysis_limit)
 
 
 async def _record(app: App, evaluation: Evaluation, shadow: ShadowRecord | None) -> bool:

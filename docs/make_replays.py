@@ -25,7 +25,7 @@ from typing import Any
 
 from tables import number, table
 
-from daemon.commands.judging import episodes_in
+from daemon.commands.kpis import episodes_in
 from decisions.episodes import Episode
 from decisions.kpi_targets import KpisConfig
 from decisions.kpis import KpiReport, kpis
