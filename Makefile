@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check lint types contracts coverage campaign calibration replays assumptions mutants bench format lock clean
+.PHONY: setup demo test check lint types contracts coverage campaign architecture calibration replays assumptions mutants bench format lock clean
 
 setup: .venv/ready
 
@@ -42,6 +42,9 @@ campaign: setup  ## kill -9 at 200 random moments and the model check; every rec
 
 calibration: setup  ## docs/calibration.md from recorded candles; DATA=../shared/data
 	$(BIN)/python docs/make_calibration.py $${DATA:-../shared/data}
+
+architecture: setup  ## docs/architecture.md: the way of the data and the floors, read from the code
+	$(BIN)/python docs/make_architecture.py
 
 assumptions: setup  ## docs/assumptions.md: each assumption of the design and what is for and against it; DATA=../shared/data
 	$(BIN)/python docs/make_assumptions.py $${DATA:-../shared/data}
