@@ -15,8 +15,10 @@ from pyarrow import parquet
 
 from market.candles import Floats
 from market.hours import Timeframe
+from regime import kernels
 from regime.analysis import Verdict
 from regime.classifier import classic_class
+from regime.column_kernels import CHUNK
 from regime.columns import RESTART, blocks_ending, from_blocks, logs, logs_of_one_plus, rolling_sums
 from regime.config import METRICS, RegimeConfig
 from regime.folds import MetricFold
@@ -178,6 +180,95 @@ def test_what_comes_later_changes_nothing(route, rows: int):
     cut = Indicators(*(getattr(whole, name)[:rows] for name in ALL))
     assert_equal(part, cut)
     assert (classes.raw[:rows] == earlier.raw).all()
+
+
+SEAMS = sorted(
+    {
+        edge + by
+        for edge in (
+            0,
+            14,
+            168,
+            *(168 + CHUNK * chunk for chunk in (1, 2, 3)),
+            168 + RESTART,
+            168 + 2 * RESTART,
+        )
+        for by in (-1, 0, 1, 2)
+        if edge + by > 0
+    }
+)
+
+
+@needs_numba
+@pytest.mark.parametrize("rows", SEAMS)
+def test_every_length_around_a_seam_has_equal_bits(rows: int):
+    """Where a chunk, a column or a block of sums starts or ends, nothing is lost, doubled or left unset."""
+    short = Candles(*(column[:rows].copy() for column in WALK))
+    filled = np.full((10, rows), 7.0)  # what stands in memory before
+    assert_equal(indicator_columns(short, LENGTHS, out=filled), by_numpy(short))
+    six = indicator_columns(short, LENGTHS, beside=False, out=np.full((7, rows), 7.0))
+    assert_equal(six, by_numpy(short), (*SIX, "atr"))
+
+
+@needs_numba
+@given(
+    st.sampled_from([14, 168, 168 + CHUNK, 168 + RESTART, 168 + RESTART + CHUNK]),
+    st.integers(-30, 30),
+    st.sampled_from(["leap", "still", "spike"]),
+    st.integers(1, 400),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_happens_at_a_seam_is_carried_over_it(seam: int, by: int, what: str, bars: int):
+    """A gap, a spell without any movement and a glitch, anywhere about a seam: the bits of the metrics."""
+    at = max(seam + by, 1)
+    columns = np.stack(WALK)
+    if what == "leap":
+        columns[:, at:] *= 3.0
+    elif what == "still":
+        columns[:, at : at + bars] = columns[2, at - 1]
+    else:
+        columns[:, at] *= 1000.0
+    candles = Candles(*columns)
+    assert_equal(indicator_columns(candles, LENGTHS), by_numpy(candles))
+    ours = classify(candles, CONFIG)
+    with numpy_route():
+        assert (classify(candles, CONFIG).raw == ours.raw).all()
+
+
+@needs_numba
+@given(
+    st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0]) | st.floats(0, 10), min_size=1, max_size=400),
+    st.integers(2, 60),
+    st.integers(0, 30),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_median_of_two_halves_is_that_of_a_sorted_window(values: list[float], bars: int, unknown: int):
+    """With values that repeat, with zeros, for odd and even windows, after rows that are not known yet."""
+    band = np.array([math.nan] * unknown + values)
+    found = kernels._expansion_column(band, bars)
+    with numpy_route():
+        assert differing(found, kernels._expansion_column(band, bars)) == 0
+
+
+@needs_numba
+def test_windows_of_different_lengths_keep_their_own_blocks():
+    """Autocorrelation and half-life may start their sums at different rows, and do over many blocks."""
+    lengths = LENGTHS.model_copy(
+        update={"wilder_bars": 300, "autocorrelation_bars": 168, "half_life_bars": 700, "slope_bars": 31}
+    )
+    candles = candles_of(5000, 6)
+    with numpy_route():
+        expected = indicator_columns(candles, lengths)
+    assert_equal(indicator_columns(candles, lengths), expected)
+
+
+@needs_numba
+def test_prices_whose_range_is_beyond_the_scale_have_equal_slopes():
+    """Where an ATR has a size that is rounded one by one, the slopes still are over ATR as recorded."""
+    for factor in (1e9, 1e-16):
+        candles = candles_of(700, 8, factor)
+        assert_equal(indicator_columns(candles, LENGTHS), by_numpy(candles))
+        assert np.isfinite(by_numpy(candles).slope[100:]).all()
 
 
 PRICES = st.integers(1, 10**9)
