@@ -155,9 +155,17 @@ def _busy(program: Callable[[], object], times: int) -> float:
 
 def _classification(sizes: Sizes) -> list[Figure]:
     found = []
-    for rows in (120, 10_000) if sizes is FULL else (120, 600):
+    for rows in sizes.series:
         candles = walk(rows)
-        cost = nanoseconds({"ours": partial(classify, candles, CONFIG)}, rows, sizes.rounds)["ours"]
+        programs: dict[str, Callable[[], object]] = {
+            "ours": partial(classify, candles, CONFIG),
+            "limit": partial(_limit, *candles, np.empty((6, rows))),
+        }
+        each = nanoseconds(programs, rows, sizes.rounds)
+        cost, limit = each["ours"], Against("read 3, write 6 columns", each["limit"], is_limit=True)
+        found.append(Figure(f"T and class, {rows:,} candles", cost, "ns/candle", limit))
+        if rows >= 1_000_000:  # forty whole windows of that length tell nothing new
+            continue
         last = list(range(max(rows - (40 if sizes is FULL else 2), 0), rows))
         naive = 1e9 * _busy(partial(_naive_windows, candles, last), 1) / len(last)
         against = Against("each window anew, TA-Lib and numpy", naive)

@@ -52,15 +52,14 @@ else:
 
 CHUNK = 256
 COLUMN = CHUNK + 8  # between columns in one array; a power of two would make them compete for the cache
+NO_KEY = 2**63 - 1
 HALF_LIFE, SLOPE = METRICS.index("half_life"), METRICS.index("slope")
 ROOT_HALF = 0.70710678118654752440
 _EVEN_0, _EVEN_1, _EVEN_2 = LN_EVEN
 _ODD_0, _ODD_1, _ODD_2, _ODD_3 = LN_ODD
 _SPLIT = 134_217_729.0  # 2^27 + 1: cuts a number into halves whose products are exact
 _LOG10_2_TO_THE_20TH = 315_652  # log10(2) x 2^20, rounded down
-_TO_WHOLE = (
-    6_755_399_441_055_744.0  # 1.5 x 2^52: added and taken away, it leaves a whole number, ties to even
-)
+_TO_WHOLE = 6_755_399_441_055_744.0  # 1.5 x 2^52: added and taken away, a whole number is left, ties to even
 
 
 _OPTIONS: dict[str, Any] = {
@@ -96,20 +95,18 @@ def plain_log_of_parts(f: float, power: float) -> float:
 log_of_parts = compiled(plain_log_of_parts)
 
 
-def workspace(lengths: tuple[int, ...]) -> tuple[Any, ...]:
-    """Return what `columns` works in: the last logarithms twice, flows, pairs, last changes.
-
-    Columns start on cache lines; a wide store across two of them takes twice as long.
-    """
+def workspace(lengths: tuple[int, ...]) -> Floats:
+    """Return memory that `columns` may work in: logarithms twice, flows, changes, two tables of pairs."""
     _, walk, lag, span, line, band = lengths
-    longest, past = max(walk, line, band), max(walk, lag, span) + 1
-    kept, wide = -(-past // 8) * 8 + COLUMN, -(-longest // 8) * 8 + COLUMN
-    depth = longest.bit_length() + 1  # the last row of the first table stays 0
-    memory = np.zeros(2 * kept + 11 * COLUMN + 2 * depth * wide + 8)
-    memory = memory[-memory.ctypes.data // 8 % 8 :]
-    logs, spare, flows = memory[:kept], memory[kept : 2 * kept], memory[2 * kept : 2 * kept + 11 * COLUMN]
-    pairs = memory[2 * kept + 11 * COLUMN :][: 2 * depth * wide].reshape(2, depth, wide)
-    return logs, spare, flows, pairs, np.zeros(CHUNK + 1, dtype=np.int64)
+    longest, past = max(walk, line, band), max(walk, lag, span)
+    pairs = 2 * (longest.bit_length() + 1) * (longest + COLUMN + 8)
+    return np.empty(2 * (past + COLUMN + 8) + 13 * COLUMN + pairs + 8)
+
+
+@inlined
+def _whole_lines(values: int) -> int:
+    """Return how many values fill the cache lines that these begin; a wide store across two takes longer."""
+    return (values + 7) // 8 * 8
 
 
 @compiled
@@ -121,7 +118,7 @@ def columns(
     deviations: float,
     out: Floats,
     powers: Floats,
-    work: tuple[Any, ...],
+    memory: Floats,
 ) -> bool:
     """Fill seven or ten columns in the order of `Indicators`; return whether the slopes are still open.
 
@@ -133,19 +130,23 @@ def columns(
         deviations: Of the bands.
         out: Shape (7, n) or (10, n).
         powers: `POWERS_OF_TEN`.
+        memory: See `workspace`.
     """
     rows, beside, still_open = close.shape[0], out.shape[0] > 7, False
     wilder, walk, lag, span, line, band = lengths
     past = max(walk, lag, span) + 1  # logarithms kept before a chunk; before the first row they are 0
-    logs, spare, flows, pairs, moved = work
+    longest = max(walk, line, band)
+    kept, wide, depth = _whole_lines(past) + COLUMN, _whole_lines(longest) + COLUMN, _depth(longest) + 1
+    memory = memory[8 - memory.ctypes.data // 8 % 8 :]
+    logs, spare, memory = memory[:kept], memory[kept : 2 * kept], memory[2 * kept :]
+    flows, rest, memory = memory[: 11 * COLUMN], memory[11 * COLUMN : 13 * COLUMN], memory[13 * COLUMN :]
+    moved = rest.view(np.int64)  # the newest row whose close differs from the one before it
+    pairs = memory[: 2 * depth * wide].reshape(2, depth, wide)
+    logs[:], flows[:], pairs[0, depth - 1], moved[0] = 0.0, 0.0, 0.0, 0
     reaches, ups, downs, squares = flows[0:], flows[COLUMN:], flows[2 * COLUMN :], flows[3 * COLUMN :]
     products, step_squares, levels = flows[4 * COLUMN :], flows[5 * COLUMN :], flows[6 * COLUMN :]
-    level_squares, rounded, sizes, scale = (
-        flows[7 * COLUMN :],
-        flows[8 * COLUMN :],
-        flows[9 * COLUMN :],
-        flows[10 * COLUMN :],
-    )
+    level_squares, rounded = flows[7 * COLUMN :], flows[8 * COLUMN :]
+    sizes, scale = flows[9 * COLUMN :], flows[10 * COLUMN :]
     keep, share, base = (wilder - 1) / wilder, 1 / wilder, 1 / close[0] if rows else 0.0
     reach, up, down, average, seen, total = 0.0, 0.0, 0.0, np.nan, 0, 0.0
     square, product, step_square, level, level_square, shift = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -550,67 +551,95 @@ def _half_lives(pulls: Floats, rho: Floats) -> None:
 
 
 @compiled
-def expansions(band: Floats, bars: int, out: Floats, held: Floats, slots: Ints, turns: Ints) -> None:
-    """Fill value over median of the last `bars`, at least 2; NaN without a whole window or with median 0."""
-    rows, first, half = band.shape[0], 0, (bars + 1) // 2
+def expansions(band: Floats, bars: int, out: Floats, memory: Ints) -> None:
+    """Fill value over median of the last `bars`; NaN without a whole window or with median 0.
+
+    Args:
+        band: Not below 0, so bits compare as values do; NaN in the first rows at most.
+        bars: Of the window, at least 2.
+        out: Where it goes, `band` itself if need be.
+        memory: To work in, 8 x `bars` + 128.
+    """
+    rows, first = band.shape[0], 0
     while first < rows and np.isnan(band[first]):
         first += 1
-    out[: min(first + bars - 1, rows)] = np.nan
-    newest = band.view(np.int64)  # not below 0: bits compare as values do
-    bits = held.view(np.int64)
-    top, bottom, turn = 0, half, 0  # slots of the greatest below the middle and of the least above it
+    if rows - first < bars:
+        out[:] = np.nan
+        return
+    out[:first] = np.nan
+    half = _whole_lines(
+        (bars + 1) // 2
+    )  # keys of the lower half are negated bits: least is outermost in both
+    keys, turns, slots = memory[: 2 * half], memory[2 * half : 4 * half], memory[4 * half : 4 * half + bars]
+    bests, outer, bits = memory[6 * half : 7 * half], memory[7 * half : 7 * half + 2], memory[7 * half + 2 :]
+    values, newest = bits.view(np.float64), band.view(np.int64)
+    keys[:], turn = NO_KEY, 0
+    for at in range(bars):
+        slot = at if at < (bars + 1) // 2 else half + at - (bars + 1) // 2
+        keys[slot], slots[at], turns[slot] = 0, slot, at
+    for slot in range(0, 2 * half, 8):
+        _note_best(keys, slot, bests)
+    outer[0], outer[1] = 0, half
     for row in range(first, rows):
-        new, slot, greatest, least = newest[row], slots[turn], bits[top], bits[bottom]
-        if (slot < half and new > least) or (slot >= half and new < greatest):
-            # it belongs to the other half, whose outermost value moves to the place that is left
-            freed = bottom if slot < half else top
-            slots[turns[freed]], turns[slot], bits[slot] = slot, turns[freed], bits[freed]
-            slots[turn], turns[freed], bits[freed] = freed, turn, new
-            if slot < half:
-                top, bottom = slot, _least(bits[half:]) + half
-            else:
-                bottom, top = slot, _greatest(bits[:half])
+        slot = slots[turn]  # whose value leaves the window
+        side = 1 if slot >= half else 0
+        key, freed, outermost = (newest[row] if side else -newest[row]), outer[1 - side], keys[outer[side]]
+        if -key > keys[freed]:  # it belongs to the other half, whose outermost value comes here for it
+            keys[slot], turns[slot], slots[turns[freed]] = -keys[freed], turns[freed], slot
+            keys[freed], turns[freed], slots[turn] = -key, turn, freed
+            _note_best(keys, slot, bests)
+            _note_best(keys, freed, bests)
+            outer[side], outer[1 - side] = slot, _least(keys, bests, (half - side * half) >> 3, half >> 3)
         else:
-            bits[slot] = new
-            if slot < half:
-                top = slot if new >= greatest else (_greatest(bits[:half]) if slot == top else top)
-            else:
-                bottom = slot if new <= least else (_least(bits[half:]) + half if slot == bottom else bottom)
+            keys[slot] = key
+            _note_best(keys, slot, bests)
+            if key <= outermost:
+                outer[side] = slot
+            elif slot == outer[side]:
+                outer[side] = _least(keys, bests, (side * half) >> 3, half >> 3)
         turn = turn + 1 if turn + 1 < bars else 0
         if row >= first + bars - 1:
-            median = held[top] + (held[bottom] - held[top]) / 2 if bars % 2 == 0 else held[top]
+            bits[0], bits[1] = -keys[outer[0]], keys[outer[1]]
+            median = values[0] + (values[1] - values[0]) / 2 if bars % 2 == 0 else values[0]
             out[row] = band[row] / median if median != 0.0 else np.nan
+        else:
+            out[row] = np.nan
 
 
 @inlined
-def _least(values: Ints) -> int:
-    """Return where the least value stands."""
-    least, at = values[0], 0
-    for i in range(values.shape[0]):
-        least = min(least, values[i])
-    for i in range(values.shape[0]):
-        at = max(at, i if values[i] == least else 0)
-    return at
+def _note_best(keys: Ints, slot: int, bests: Ints) -> None:
+    """Note the least key of the eight among which a slot is."""
+    eight = keys[slot // 8 * 8 :]
+    least = eight[0]
+    for i in range(1, 8):
+        least = min(least, eight[i])
+    bests[slot // 8] = least
 
 
 @inlined
-def _greatest(values: Ints) -> int:
-    """Return where the greatest value stands."""
-    greatest, at = values[0], 0
-    for i in range(values.shape[0]):
-        greatest = max(greatest, values[i])
-    for i in range(values.shape[0]):
-        at = max(at, i if values[i] == greatest else 0)
-    return at
+def _least(keys: Ints, bests: Ints, first: int, eights: int) -> int:
+    """Return the slot of the least key, looking for it where its eight is."""
+    here = bests[first:]
+    least, at = here[0], 0
+    for i in range(1, eights):
+        at = i if here[i] < least else at
+        least = min(least, here[i])
+    eight, place = keys[8 * (first + at) :], 0
+    for i in range(8):
+        place = i if eight[i] == least else place
+    return 8 * (first + at) + place
 
 
 @compiled
 def recorded(values: Floats, out: Floats, powers: Floats, scratch: Floats) -> bool:
-    """Fill values rounded to 9 digits; return whether a row that is not NaN was left NaN for the caller."""
-    left = False
+    """Fill values rounded to 9 digits; return whether one below 1e-13 or from 1e9 was left as it is."""
+    left, found = False, scratch[2]
     for start in range(0, values.shape[0], CHUNK):
         end = min(start + CHUNK, values.shape[0])
-        left = _recorded_part(values[start:end], out[start:end], powers, scratch[0], scratch[1]) or left
+        size, told = end - start, out[start:end]  # `out` may be `values`: what is made wide must not overlap
+        left = _recorded_part(values[start:end], found[:size], powers, scratch[0], scratch[1]) or left
+        for i in range(size):
+            told[i] = found[i]
     return left
 
 
@@ -645,11 +674,9 @@ def _recorded_part(values: Floats, out: Floats, powers: Floats, sizes: Floats, s
         out[i] = (rounded if values[i] > 0.0 else -rounded) if plain else values[i] + 0.0
     if near or left:
         for i in range(values.shape[0]):
-            if sizes[i] == abs(values[i]):
+            if sizes[i] != 1.0:  # 1 needs no rounding, and stands for all that is not rounded here
                 rounded = _whole(sizes[i], scale[i]) / scale[i]
-                out[i] = rounded if values[i] > 0.0 else -rounded
-            elif values[i] != 0.0 and abs(values[i]) < np.inf:
-                out[i] = np.nan
+                out[i] = rounded if out[i] > 0.0 else -rounded
     return left > 0
 
 
@@ -696,7 +723,7 @@ def trendiness(
     bits = share.view(np.int64)
     for start in range(0, values.shape[1], CHUNK):
         size = min(CHUNK, values.shape[1] - start)
-        total[:], weight[:], known[:] = 0.0, 0.0, 0.0
+        total[:], weight[:], known[:] = 0.0, float(weights.sum()), 6.0
         ties = 0
         for metric in range(6):
             value, low, high = values[metric, start : start + size], lows[metric], highs[metric]
@@ -715,19 +742,21 @@ def trendiness(
             else:
                 for i in range(size):
                     share[i] = (value[i] - low) / (high - low)
-            near, missing = 0, 0
+            near = 0
             for i in range(size):
                 share[i] = min(max(share[i], 0.0), 1.0)
+            for i in range(size):
                 scaled = share[i] * 1e6
                 digits = (scaled + _TO_WHOLE) - _TO_WHOLE
-                here = value[i] == value[i]
-                near += 1 if here and abs(abs(scaled - digits) - 0.5) <= 1e-6 else 0
-                missing += 0 if here else 1
-                total[i] += counts * digits if here else 0.0
+                near += 1 if abs(abs(scaled - digits) - 0.5) <= 1e-6 else 0
+                total[i] += counts * digits if value[i] == value[i] else 0.0
+            absent = 0
             for i in range(size):
-                weight[i] += counts if value[i] == value[i] else 0.0
-            for i in range(size):
-                known[i] += 1.0 if value[i] == value[i] else 0.0
+                absent += 0 if value[i] == value[i] else 1
+            if absent:
+                for i in range(size):
+                    weight[i] -= counts if value[i] != value[i] else 0.0
+                    known[i] -= 1.0 if value[i] != value[i] else 0.0
             if not near:
                 continue
             for i in range(size):

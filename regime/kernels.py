@@ -29,7 +29,7 @@ from regime.metrics.bandwidth import bandwidths, expansions
 from regime.metrics.efficiency_ratio import efficiency_ratios
 from regime.metrics.half_life import dickey_fuller_ts, half_lives
 from regime.metrics.slope import slopes
-from regime.precision import POWERS_OF_TEN, significant, significant_column
+from regime.precision import LARGEST, POWERS_OF_TEN, SMALLEST, significant, significant_column
 from regime.scores import metric_scores, trendiness
 
 Codes = NDArray[np.int8]
@@ -135,17 +135,11 @@ def columns_of_many(
 def classify(candles: Candles, config: RegimeConfig) -> Classes:
     """Return T and its class at every row of one series."""
     metrics = config.metrics
-    found = indicator_columns(candles, metrics, beside=False)
-    columns = (
-        found.adx,
-        found.efficiency_ratio,
-        found.autocorrelation,
-        found.half_life,
-        found.slope,
-        _expansion_column(found.bandwidth, metrics.median_bars),
-    )
-    values = np.empty((len(columns), candles.close.shape[0]))
-    for column, out in zip(columns, values, strict=True):
+    memory = np.empty((7, candles.close.shape[0]))
+    found, values = indicator_columns(candles, metrics, beside=False, out=memory), memory[: len(METRICS)]
+    columns = (found.adx, found.efficiency_ratio, found.autocorrelation, found.half_life, found.slope)
+    _expansion_column(found.bandwidth, metrics.median_bars, values[5])
+    for column, out in zip((*columns, values[5]), values, strict=True):  # compiled, they are the same memory
         recorded_column(column, out)
     told = trendiness_column(values, metrics)
     return Classes(values, told, classes_of(told, config.classic))
@@ -196,9 +190,11 @@ def recorded_column(values: Floats, out: Floats | None = None) -> Floats:
     found = np.empty(values.shape[0]) if out is None else out
     if not is_compiled():
         found[:] = significant_column(values)
-    elif column_kernels.recorded(values, found, POWERS_OF_TEN, np.empty((2, CHUNK))):
-        for row in np.flatnonzero(np.isnan(found) & ~np.isnan(values)).tolist():
-            found[row] = significant(float(values[row]))
+    elif column_kernels.recorded(values, found, POWERS_OF_TEN, np.empty((3, CHUNK))):
+        size = np.abs(found)
+        left = ((size > 0) & (size < SMALLEST)) | ((size >= LARGEST) & (size < np.inf))
+        for row in np.flatnonzero(left).tolist():
+            found[row] = significant(float(found[row]))
     return found
 
 
@@ -270,9 +266,9 @@ def _columns_by_numpy(candles: Candles, config: MetricsConfig, *, beside: bool) 
     )
 
 
-def _expansion_column(band: Floats, bars: int) -> Floats:
-    if not is_compiled():
-        return expansions(band, bars)
-    found = np.empty(band.shape[0])
-    column_kernels.expansions(band, bars, found, np.zeros(bars), np.arange(bars), np.arange(bars))
-    return found
+def _expansion_column(band: Floats, bars: int, out: Floats) -> None:
+    """Fill the bandwidth over its median, of which `out` may be the memory."""
+    if is_compiled():
+        column_kernels.expansions(band, bars, out, np.empty(8 * bars + 128, dtype=np.int64))
+    else:
+        out[:] = expansions(band, bars)

@@ -245,9 +245,13 @@ def test_what_happens_at_a_seam_is_carried_over_it(seam: int, by: int, what: str
 def test_the_median_of_two_halves_is_that_of_a_sorted_window(values: list[float], bars: int, unknown: int):
     """With values that repeat, with zeros, for odd and even windows, after rows that are not known yet."""
     band = np.array([math.nan] * unknown + values)
-    found = kernels._expansion_column(band, bars)
+    found, expected = np.empty(band.shape[0]), np.empty(band.shape[0])
+    kernels._expansion_column(band, bars, found)
     with numpy_route():
-        assert differing(found, kernels._expansion_column(band, bars)) == 0
+        kernels._expansion_column(band, bars, expected)
+    assert differing(found, expected) == 0
+    kernels._expansion_column(band, bars, band)
+    assert differing(band, expected) == 0
 
 
 @needs_numba
@@ -434,6 +438,7 @@ def test_powers_of_ten_and_ties_are_rounded_exactly():
     for route in ROUTES:
         with route():
             assert differing(recorded_column(column), expected) == 0
+            assert differing(recorded_column(in_place := column.copy(), in_place), expected) == 0
 
 
 @needs_numba
