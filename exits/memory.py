@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field
 
 from exits.states import ExitState
-from market.errors import DataInvalid
 from market.hours import Hour
+from market.values import ValueForm
 
 
 def _hour_text(text: str) -> str:
@@ -76,28 +74,17 @@ class ExitFold:
     classic_confidences: tuple[float | None, ...]
 
 
-_FORM = TypeAdapter(ExitFold)
+_FORM = ValueForm(ExitFold)
 
 
 def as_record(fold: ExitFold) -> dict[str, Any]:
     """Return the fold as plain values, as the hour's metrics file holds it."""
-    found: dict[str, Any] = _FORM.dump_python(fold, mode="json")
-    return found
+    return _FORM.as_record(fold)
 
 
-def of_record(record: Mapping[str, Any], where: str = "exits") -> ExitFold:
-    """Return the fold that `as_record` wrote.
-
-    Raises:
-        DataInvalid: Naming the first field that is missing, unknown or of another kind.
-    """
-    try:
-        return _FORM.validate_json(json.dumps(record), strict=True)
-    except ValidationError as invalid:
-        first = invalid.errors()[0]
-        raise DataInvalid(where, ".".join(map(str, first["loc"])), first["msg"]) from None
-    except (TypeError, ValueError) as unwritable:
-        raise DataInvalid(where, "", str(unwritable)) from None
+def of_record(record: object, where: str = "exits") -> ExitFold:
+    """Return the fold that `as_record` wrote; raises DataInvalid that names the field."""
+    return _FORM.of_record(record, where)
 
 
 def opened(

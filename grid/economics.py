@@ -9,7 +9,6 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from grid import memory
 from grid.forms import DecimalText, Form, invalid
 from grid.geometry import FEWEST_LEVELS, MOST_LEVELS, GridGeometry, Spacing, cells_of_width
 from grid.parameters import GridParameters
@@ -18,6 +17,7 @@ from market.costs import OrderCosts
 from market.errors import DataInvalid
 from market.ports import SymbolRules
 from market.units import plain, scale_for, to_scaled
+from market.values import ValueForm
 from regime.config import Section
 from regime.precision import score, significant
 
@@ -167,12 +167,15 @@ class PlanTerms:
         )
 
     def as_record(self) -> dict[str, Any]:
-        return memory.as_record(self)
+        return _TERMS.as_record(self)
 
     @classmethod
     def of_record(cls, value: object, where: str = "terms") -> PlanTerms:
         """Return the terms that `as_record` wrote; raises DataInvalid that names the field."""
-        return memory.of_record(cls, value, where)
+        return _TERMS.of_record(value, where)
+
+
+_TERMS = ValueForm(PlanTerms)
 
 
 def plan_of(

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from grid import memory
 from grid.economics import PlanTerms
 from grid.plan import GridPlan
 from grid.simulation import BarPath, Ledger, StopReason, rows_of
 from market.candles import Bars
 from market.errors import DataInvalid
 from market.hours import micros
+from market.values import ValueForm
 from regime.precision import significant
 
 MOST_DRIFT_PCT = 5.0
@@ -282,9 +282,12 @@ def drift(simulated: float, exchange: float, threshold_pct: float = MOST_DRIFT_P
     )
 
 
+_FORM = ValueForm(Position)
+
+
 def as_record(position: Position) -> dict[str, Any]:
     """Return the position as it is recorded every hour."""
-    return memory.as_record(position)
+    return _FORM.as_record(position)
 
 
 def of_record(value: Mapping[str, Any], where: str = "position") -> Position:
@@ -293,7 +296,7 @@ def of_record(value: Mapping[str, Any], where: str = "position") -> Position:
     Raises:
         DataInvalid: Names the field.
     """
-    position = memory.of_record(Position, value, where)
+    position = _FORM.of_record(value, where)
     if position.stop_reason is not None and position.stop_reason not in list(StopReason):
         raise DataInvalid(where, "stop_reason", f"{position.stop_reason!r}, expected {list(StopReason)}")
     return position

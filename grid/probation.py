@@ -12,11 +12,11 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from grid import memory
 from grid.checks import Check, above, at_least, at_most, below
 from grid.economics import EconomicsConfig, cells_fitting, spacing_pct
 from grid.parameters import GridKind
 from grid.proposal import Proposal, Setting, Shape, assembled, inward, propose, stop_below
+from market.values import ValueForm
 from regime.analysis import ScoreModel, Verdict
 from regime.config import Section, Share
 from regime.precision import score, significant
@@ -269,11 +269,14 @@ def _close_inside(hour: TrialHour) -> Check:
     return Check("close_inside", distance >= 0, close, bound, distance, told)
 
 
+_FORM = ValueForm(TrialMemory)
+
+
 def as_record(trial: TrialMemory) -> dict[str, Any]:
     """Return the memory as it is recorded every hour."""
-    return memory.as_record(trial)
+    return _FORM.as_record(trial)
 
 
 def of_record(value: object, where: str = "trial") -> TrialMemory:
     """Return the memory that `as_record` wrote; raises DataInvalid that names the field."""
-    return memory.of_record(TrialMemory, value, where)
+    return _FORM.of_record(value, where)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from market.errors import DataInvalid
 from market.hours import Hour, parse_instant
+from market.values import ValueForm
 from regime.gates.fold import GATES, GateEvaluation, GateStatus
 
-_FORM = TypeAdapter(GateEvaluation)
+_FORM = ValueForm(GateEvaluation)
 
 
 def as_record(evaluation: GateEvaluation) -> dict[str, Any]:
     """Return the evaluation as mappings, lists, strings and numbers: all that the next hour needs."""
-    record: dict[str, Any] = _FORM.dump_python(evaluation, mode="json")
-    return record
+    return _FORM.as_record(evaluation)
 
 
 def of_record(record: object, where: str = "gate_evaluation") -> GateEvaluation:
@@ -31,14 +28,7 @@ def of_record(record: object, where: str = "gate_evaluation") -> GateEvaluation:
     Raises:
         DataInvalid: A field is missing, unknown, of another kind, or contradicts another one.
     """
-    try:
-        evaluation = _FORM.validate_json(json.dumps(record))  # JSON has lists where the state has tuples
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise DataInvalid(where, field, f"{first['msg']}, found {first['input']!r}") from None
-    except (TypeError, ValueError) as error:
-        raise DataInvalid(where, "", str(error)) from None
+    evaluation = _FORM.of_record(record, where)
     for field, problem in _contradictions(evaluation):
         raise DataInvalid(where, field, problem)
     return evaluation
