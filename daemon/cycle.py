@@ -17,7 +17,7 @@ from daemon.judging import judge, judge_in_shadow
 from daemon.settings import MarketSettings
 from decisions.evaluate import Evaluation
 from decisions.inputs import Before, HourInputs
-from decisions.stopped import expected_in_words
+from decisions.stopped import warned_in_words
 from market.errors import CommitFailed, DataInvalid, HistoryRefused
 from market.failpoints import reach
 from market.hours import Hour, hours_between, last_closed_hour, parse_instant
@@ -145,7 +145,7 @@ def hour_facts(evaluation: Evaluation) -> HourFacts:
     """Return what a notice needs to know of an hour just judged."""
     inputs = evaluation.inputs
     advice = tuple(
-        facts_of(each, expected_in_words(each.expected))
+        facts_of(each, warned_in_words(each.expected))
         for each in evaluation.advice
         if not each.is_expired(inputs.known_at)  # born expired: recorded, not told as advice
     )
@@ -163,7 +163,7 @@ def _recorded_advice(app: App, decision_id: str, known_at: datetime) -> AdviceFa
     except (DataInvalid, OSError):
         return None
     advice = recommendation_of(file)
-    return None if advice.is_expired(known_at) else facts_of(advice, expected_in_words(file.expected))
+    return None if advice.is_expired(known_at) else facts_of(advice, warned_in_words(file.expected))
 
 
 def _facts(

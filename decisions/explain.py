@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from decisions.actions import ActionTaken
 from decisions.checks import Check
 from decisions.recommendation import Action, Kind, Recommendation
-from decisions.stopped import expected_in_words
+from decisions.stopped import expected_in_words, warned_in_words
 from exits.states import ExitState
 from regime.analysis import Verdict
 
@@ -88,7 +88,7 @@ def _sure(advice: Recommendation) -> Iterator[str]:
 def _worth(advice: Recommendation) -> Iterator[str]:
     if advice.action is Action.WITHHELD:
         return
-    expected = expected_in_words(advice.expected)
+    expected = (warned_in_words if advice.action.creates else expected_in_words)(advice.expected)
     what = "such a grid" if advice.kind is Kind.SETUP else "a grid in such a market"
     yield f"After fees: {_sentence(expected or f'what {what} is worth is not yet measurable')}"
 

@@ -316,6 +316,17 @@ def expected_in_words(expected: Mapping[str, Any] | None) -> str | None:
     )
 
 
+def warned_in_words(expected: Mapping[str, Any] | None) -> str | None:
+    """Return a recorded expectation as a sentence that does not let a loss pass as a figure."""
+    told = expected_in_words(expected)
+    if expected is None or expected["low"] > 0:
+        return told
+    return (
+        f"{told}. Such grids {'have lost on average' if expected['net_bps_24h'] < 0 else 'may well lose'}: it is"
+        " proposed only because economics.require_positive_edge is off"
+    )
+
+
 def _stated(analysis: RegimeAnalysis | None, offer: Offer) -> tuple[float | None, dict[str, float]]:
     if analysis is None:
         return None, {}

@@ -15,6 +15,7 @@ from decisions.checks import Check, first_block
 from decisions.evaluate import evaluate
 from decisions.explain import explain
 from decisions.recommendation import Action, Recommendation
+from grid.economics import EconomicsConfig
 from regime.analysis import Confidence, RegimeAnalysis, Verdict
 from tests.decisions.builders import (
     ANALYSIS,
@@ -23,6 +24,7 @@ from tests.decisions.builders import (
     FakeAnalyser,
     advice_of,
     analysis,
+    calibration,
     followed,
     inputs,
     policy,
@@ -46,6 +48,20 @@ def told(advice: Recommendation, found: RegimeAnalysis | None = ANALYSIS) -> lis
         advice, None if found is None else found.verdict, None if found is None else found.hold_probability
     )
     return [line for line in lines if not line.startswith("  ")]
+
+
+@pytest.mark.parametrize(
+    ("low", "mean", "words"),
+    [(-64.0, -36.0, "have lost on average"), (0.0, 9.0, "may well lose"), (2.0, 9.0, None)],
+)
+def test_a_setup_without_a_proven_edge_says_so(low: float, mean: float, words: str | None):
+    """Where no edge is asked for, the note does not let a loss pass as a figure; a proven edge needs no word."""
+    rules = policy(economics=EconomicsConfig(require_positive_edge=False))
+    advice = advice_of(evaluate(inputs(calibration=calibration(low, mean)), rules))
+    assert advice.action.creates
+    (line,) = [each for each in told(advice) if each.startswith("After fees:")]
+    said = f"Such grids {words}: it is proposed only because economics.require_positive_edge is off."
+    assert (said in line) if words else line.endswith("break-even near 14 bps.")
 
 
 def test_a_continue_says_why_how_sure_what_it_is_worth_and_what_would_end_it():
