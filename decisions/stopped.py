@@ -321,10 +321,8 @@ def warned_in_words(expected: Mapping[str, Any] | None) -> str | None:
     told = expected_in_words(expected)
     if expected is None or expected["low"] > 0:
         return told
-    return (
-        f"{told}. Such grids {'have lost on average' if expected['net_bps_24h'] < 0 else 'may well lose'}: it is"
-        " proposed only because economics.require_positive_edge is off"
-    )
+    fate = "have lost on average" if expected["net_bps_24h"] < 0 else "may well lose"
+    return f"{told}. Such grids {fate}: it is proposed only because economics.require_positive_edge is off"
 
 
 def _stated(analysis: RegimeAnalysis | None, offer: Offer) -> tuple[float | None, dict[str, float]]:

@@ -31,6 +31,7 @@ from decisions.kpi_targets import KpisConfig
 from decisions.kpis import KpiReport, kpis
 from decisions.outcomes import Horizon
 from decisions.realised import OutcomesConfig
+from decisions.recommendation import Action
 from decisions.timers import PastAdvice
 from market.hours import Hour, parse_instant
 from store import yaml_text
@@ -130,7 +131,6 @@ def made(run: Run, data: Path, at_most: int) -> dict[str, Any]:
         "judged": told.splitlines()[0],
         "verified": regimed("verify", "--repo", str(clone)).splitlines()[-1].rpartition("/clone: ")[2],
         "replayed": regimed("replay", "--all", "--repo", str(clone)).splitlines()[-1],
-        **counted(run.data),
     }
     kept.write_text(json.dumps(found))
     return found
@@ -140,6 +140,7 @@ def counted(root: Path) -> dict[str, Any]:
     """Return the recommendations of a repository by action, and what their evaluations say."""
     actions: Counter[str] = Counter()
     verdicts: Counter[str] = Counter()
+    blocks: Counter[str] = Counter()
     done: Counter[str] = Counter()
     impact: dict[str, list[float]] = defaultdict(list)
     right: dict[str, list[float]] = defaultdict(list)
@@ -148,6 +149,8 @@ def counted(root: Path) -> dict[str, Any]:
         file = read_advice(root, decision_id).file
         actions[file.action.value] += 1
         verdicts[file.verdict or "not judged"] += 1
+        if file.action is Action.NO_SETUP:
+            blocks.update({check.name for check in file.checks if check.passed is False})
         for horizon in Horizon:
             path = evaluation_path(decision_id, horizon.value)
             if not (root / path).exists():
@@ -166,6 +169,7 @@ def counted(root: Path) -> dict[str, Any]:
         "decisions": len(ids),
         "actions": dict(actions.most_common()),
         "verdicts": dict(verdicts.most_common()),
+        "blocked_by": dict(blocks.most_common()),
         "evaluated": {horizon.value: done[horizon.value] for horizon in Horizon},
         "open": {horizon.value: len(ids) - done[horizon.value] for horizon in Horizon},
         "impact": {name: [fmean(values), len(values)] for name, values in sorted(impact.items())},
@@ -273,6 +277,11 @@ def page(found: list[tuple[Run, dict[str, Any], Cases]], commit: str) -> Iterato
     )
     for policy in POLICIES:
         chosen = [each for each in found if each[0].policy == policy]
+        yield f"## {policy}: what stood against a setup"
+        yield ""
+        yield "Share of the NO_SETUP hours, all windows together, in which each check failed; several may fail."
+        yield ""
+        yield from table("check | share of hours | hours", block_rows([one for _, one, _ in chosen]))
         for with_history, words in ((True, "all windows with history"), (False, "windows without history")):
             part = [cases for run, _, cases in chosen if run.window.history is with_history]
             if not part:
@@ -294,6 +303,15 @@ def page(found: list[tuple[Run, dict[str, Any], Cases]], commit: str) -> Iterato
             yield f"### {policy}: {run.window.title}"
             yield ""
             yield from table("KPI | value | 95 % | n | target | met | note", kpi_rows(pooled([cases])))
+
+
+def block_rows(found: list[dict[str, Any]]) -> list[list[str]]:
+    """Return how often each check stood against a setup, over several runs."""
+    hours = sum(one["actions"].get("NO_SETUP", 0) for one in found)
+    blocks: Counter[str] = Counter()
+    for one in found:
+        blocks.update(one["blocked_by"])
+    return [[name, number(count / hours), str(count)] for name, count in blocks.most_common()]
 
 
 def worth_rows(found: list[dict[str, Any]]) -> list[list[str]]:
@@ -325,6 +343,7 @@ def main() -> None:
     wanted = runs(asked.work)
     with ThreadPoolExecutor(asked.jobs) as pool:
         made_runs = list(pool.map(lambda run: made(run, asked.data, asked.hours), wanted))
+    made_runs = [one | counted(run.data) for run, one in zip(wanted, made_runs, strict=True)]
     found = [(run, one, cases_of(run, one)) for run, one in zip(wanted, made_runs, strict=True)]
     commit = subprocess.run(
         ["git", "show", "-s", "--format=%h of %cs", "HEAD"], capture_output=True, text=True, check=True

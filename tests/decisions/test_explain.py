@@ -55,7 +55,7 @@ def told(advice: Recommendation, found: RegimeAnalysis | None = ANALYSIS) -> lis
     [(-64.0, -36.0, "have lost on average"), (0.0, 9.0, "may well lose"), (2.0, 9.0, None)],
 )
 def test_a_setup_without_a_proven_edge_says_so(low: float, mean: float, words: str | None):
-    """Where no edge is asked for, the note does not let a loss pass as a figure; a proven edge needs no word."""
+    """Where no edge is asked for, the note names the loss; a proven edge needs no word."""
     rules = policy(economics=EconomicsConfig(require_positive_edge=False))
     advice = advice_of(evaluate(inputs(calibration=calibration(low, mean)), rules))
     assert advice.action.creates
