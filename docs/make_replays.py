@@ -110,6 +110,12 @@ def regimed(*arguments: str) -> str:
     return done.stdout
 
 
+def commit() -> str:
+    """Return the commit that is checked out, and its day."""
+    command = ["git", "show", "-s", "--format=%h of %cs", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def made(run: Run, data: Path, at_most: int) -> dict[str, Any]:
     """Run one window, replay it on a fresh clone of its remote and return what was found."""
     kept = run.folder / "found.json"
@@ -125,6 +131,7 @@ def made(run: Run, data: Path, at_most: int) -> dict[str, Any]:
     clone = run.folder / "clone"
     subprocess.run(["git", "clone", "-q", str(run.folder / "remote.git"), str(clone)], check=True)
     found = {
+        "commit": commit(),
         "window": run.window.title,
         "policy": run.policy,
         "history": run.window.history,
@@ -240,12 +247,13 @@ def alerts_a_week(cases: Sequence[Cases]) -> float:
     return sum(report["alerts_per_week"].n for report in reports) / weeks
 
 
-def page(found: list[tuple[Run, dict[str, Any], Cases]], commit: str) -> Iterator[str]:
+def page(found: list[tuple[Run, dict[str, Any], Cases]]) -> Iterator[str]:
     """Yield the lines of docs/replays.md."""
+    made_at = "runs at " + ", ".join(sorted({one["commit"] for _, one, _ in found}))
     yield from (
         "# Recorded months through the daemon",
         "",
-        f"Made by `make replays` at {commit}. Each row is a run of `regimed demo --once --data FOLDER",
+        f"Made by `make replays` ({made_at}). Each row is a run of `regimed demo --once --data FOLDER",
         "--symbol S --venue V [--window W] --misses 10` with `--require-edge --restart-after 24` or",
         "without: the daemon's own code over recorded minutes, with a scripted operator who starts a",
         "grid where a week of history is known, accepts advice after 20 minutes and overlooks one in",
@@ -279,7 +287,7 @@ def page(found: list[tuple[Run, dict[str, Any], Cases]], commit: str) -> Iterato
         chosen = [each for each in found if each[0].policy == policy]
         yield f"## {policy}: what stood against a setup"
         yield ""
-        yield "Share of the NO_SETUP hours, all windows together, in which each check failed; several may fail."
+        yield "Share of the NO_SETUP hours of all windows in which each check failed; several may fail."
         yield ""
         yield from table("check | share of hours | hours", block_rows([one for _, one, _ in chosen]))
         for with_history, words in ((True, "all windows with history"), (False, "windows without history")):
@@ -345,12 +353,9 @@ def main() -> None:
         made_runs = list(pool.map(lambda run: made(run, asked.data, asked.hours), wanted))
     made_runs = [one | counted(run.data) for run, one in zip(wanted, made_runs, strict=True)]
     found = [(run, one, cases_of(run, one)) for run, one in zip(wanted, made_runs, strict=True)]
-    commit = subprocess.run(
-        ["git", "show", "-s", "--format=%h of %cs", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    TARGET.write_text("\n".join(page(found, commit)))
+    TARGET.write_text("\n".join(page(found)))
     summary = {
-        "commit": commit,
+        "commit": commit(),
         "runs": made_runs,
         "pooled": {
             policy: pooled(
