@@ -27,7 +27,7 @@ from notifications.outbox import Outbox
 from regime.engine import RegimeEngine
 from store.minutes import MinuteShelf
 from store.paths import parse_snapshot
-from store.store import Observer as StoreObserver
+from store.state import Observer as StoreObserver
 from store.store import Store
 
 _log = structlog.get_logger("app")

@@ -15,7 +15,7 @@ from market.hours import last_closed_hour
 from notifications.advice import louder_notice
 from store.advice import Deed, deed_change_set, read_advice
 from store.inputs import PAST_HOURS
-from store.store import Recorded
+from store.state import Recorded
 
 _log = structlog.get_logger("operator")
 

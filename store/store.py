@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -56,7 +56,7 @@ from store.paths import (
     parse_snapshot,
 )
 from store.quarantine import quarantine_change_set
-from store.reader import CacheCounts, Fault, SnapshotReader
+from store.reader import Fault, SnapshotReader
 from store.records import encode_metrics, metrics_file
 from store.remote import Counts, Remote, end_remote_calls, is_diverged, remote_problem
 from store.repository import Identity, Repository, is_blank
@@ -64,82 +64,12 @@ from store.seal import digest_of_bytes, restamped, same_content
 from store.settings import StoreSettings
 from store.shadow_files import ShadowRecord, ShadowShelf
 from store.snapshots import decode_snapshot, encode_snapshot
-from store.writer import Recovery, Writer
+from store.state import Observer, Progress, PushOutcome, Recorded, StoreState
+from store.writer import Writer
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 _PUSH_TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A change-set in the history: its commit, and the path that names it."""
-
-    commit: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class PushOutcome:
-    """What a push brought about."""
-
-    pushed: int
-    merged: bool
-    refused: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class StoreState:
-    """How the store does; ages are for the caller to compute from the instants."""
-
-    queue_depth: int
-    uncommitted: int
-    unpushed: int
-    oldest_unpushed: datetime | None
-    commits: int
-    last_push_error: str | None
-    refused_from_outside: Mapping[str, str]
-    quarantined: tuple[str, ...]
-    last_commit_error: str | None
-    cache: CacheCounts
-    counts: Counts
-    maintained_at: datetime | None
-    children: int
-    recovery: Recovery
-    restored: int
-    stale_locks: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class _Progress:
-    waiting: int = 0
-    commits: int = 0
-    unpushed: deque[int] = field(default_factory=deque)
-    last_push_error: str | None = None
-    last_commit_error: str | None = None
-    refused: dict[str, str] = field(default_factory=dict)
-    quarantined: deque[str] = field(default_factory=lambda: deque(maxlen=100))
-    counts: Counts = field(default_factory=lambda: Counts(0, 0, 0))
-    maintained_at: datetime | None = None
-    recovery: Recovery = field(default_factory=Recovery)
-    restored: int = 0
-    stale_locks: tuple[str, ...] = ()
-
-
-class Observer:
-    """Small hooks for metrics and logs; every method may be overridden, none has to be."""
-
-    def committed(self, commits: int, seconds: float) -> None:
-        """So many commits were made in so many seconds."""
-
-    def quarantined(self, path: str, reason: str) -> None:
-        """A corrupt file went to quarantine."""
-
-    def restored(self, path: str, reason: str) -> None:
-        """A damaged file got the bytes back that the history holds."""
-
-    def pushed(self, commits: int, seconds: float) -> None:
-        """So many commits reached the remote."""
 
 
 class Store:
@@ -177,7 +107,7 @@ class Store:
         self._commit_names: dict[int, str] = {}
         self._wanted: set[int] = set()
         self._doubtful: list[ChangeSet] = []
-        self._progress = _Progress()
+        self._progress = Progress()
         self._opened: Repository | None = None
         self._lock: RepositoryLock | None = None
         self._writer_thread = anyio.CapacityLimiter(1)
