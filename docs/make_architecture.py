@@ -33,8 +33,8 @@ KNOWS = {
 PUT = {
     "another exchange": "a client in `exchanges/` that keeps `market/ports.py`; its kind in"
     " `exchanges/settings.py` and `exchanges/opening.py`, its fees in `market/costs.py`",
-    "a seventh metric": "`regime/metrics/`, its weight and anchors in `regime/config.py`, its fold in"
-    " `regime/folds.py`, its column in `regime/columns.py`; `*kernels.py` where it has to be quick",
+    "a seventh metric": "`regime/metrics/`, its weight, anchors and length in `regime/config.py`, its"
+    " column in `regime/folds.py`, its single reading in `regime/readings.py`; `*kernels.py` for speed",
     "the words of an exit notice": "`notifications/advice.py`; the reason inside it comes from the trigger"
     " that fired, in `exits/`",
     "another exit trigger": "one function in `exits/mandatory.py`, `latest_acceptable.py` or `warning.py`,"

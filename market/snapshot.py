@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import orjson
 
@@ -205,56 +205,9 @@ def build_snapshot(
     """
     where = f"{key} {hour}"
     _check_order(where, candles)
-    inside = {c.ts: c for c in candles if hour.open_ts <= c.ts < hour.close_ts}
-    prices = [p for c in inside.values() for p in (c.open, c.high, c.low, c.close)]
-    before = [c for c in candles if c.ts < hour.open_ts]
-    if before:
-        prices.append(before[-1].close)
-    quotes = [] if ticker is None else [ticker.best_bid, ticker.best_ask, ticker.last]
-    price_scale = scale_for([*prices, *quotes], price_scale)
-    volume_scale = scale_for((c.volume for c in inside.values()), volume_scale)
-    turnovers = [c.turnover for c in inside.values() if c.turnover is not None]
-    has_turnover = len(turnovers) == len(inside)
-    turnover_scale = scale_for(turnovers) if has_turnover else 1
-
-    cannot_fill = set(unfetched)
-    last_seen = candles[-1].ts if candles else -1
-    columns: dict[str, list[int | None]] = {
-        name: [None] * MINUTES for name in ("open", "high", "low", "close", "volume", "turnover")
-    }
-    no_trade: list[int] = []
-    missing: list[int] = []
-    previous_close = to_scaled(before[-1].close, price_scale, where, "close") if before else None
-    for minute in range(MINUTES):
-        ts = hour.open_ts + 60 * minute
-        candle = inside.get(ts)
-        if candle is not None:
-            row = _scaled_row(candle, price_scale, volume_scale, f"{where} minute {minute}")
-            turnover = (
-                to_scaled(candle.turnover, turnover_scale, f"{where} minute {minute}", "turnover")
-                if has_turnover and candle.turnover is not None
-                else None
-            )
-            previous_close = row[3]
-        elif minute not in cannot_fill and previous_close is not None and ts < last_seen:
-            row, turnover = (previous_close,) * 4 + (0,), 0
-            no_trade.append(minute)
-        else:
-            missing.append(minute)
-            previous_close = None  # what follows a hole has no known previous close
-            continue
-        for name, value in zip(("open", "high", "low", "close", "volume"), row, strict=True):
-            columns[name][minute] = value
-        columns["turnover"][minute] = turnover
-
-    minutes = Minutes(
-        open=tuple(columns["open"]),
-        high=tuple(columns["high"]),
-        low=tuple(columns["low"]),
-        close=tuple(columns["close"]),
-        volume=tuple(columns["volume"]),
-        turnover=tuple(columns["turnover"]) if has_turnover else None,
-    )
+    scales = _scales_of(candles, hour, ticker, price_scale, volume_scale)
+    minutes, no_trade, missing = _laid_out(candles, hour, frozenset(unfetched), scales, where)
+    turnover_scale = 1 if scales.turnover is None else scales.turnover
     return MarketSnapshot(
         key=key,
         exchange=exchange,
@@ -262,17 +215,70 @@ def build_snapshot(
         hour=hour,
         collected_at=collected_at,
         source=source,
-        price_scale=price_scale,
-        volume_scale=volume_scale,
+        price_scale=scales.price,
+        volume_scale=scales.volume,
         turnover_scale=turnover_scale,
         minutes=minutes,
-        no_trade=tuple(no_trade),
-        missing=tuple(missing),
-        summary=summarise(minutes, price_scale, volume_scale, turnover_scale, ticker),
+        no_trade=no_trade,
+        missing=missing,
+        summary=summarise(minutes, scales.price, scales.volume, turnover_scale, ticker),
         grid_config=grid_config,
         rules=rules,
         account=account,
     )
+
+
+class _Scales(NamedTuple):
+    """What prices, volumes and turnovers are multiplied by; no turnover where a minute does not tell it."""
+
+    price: int
+    volume: int
+    turnover: int | None
+
+
+def _scales_of(
+    candles: Sequence[Candle], hour: Hour, ticker: Ticker | None, price_scale: int, volume_scale: int
+) -> _Scales:
+    """Return the smallest scales, at least the market's, that hold every value of the hour."""
+    inside = [c for c in candles if hour.open_ts <= c.ts < hour.close_ts]
+    prices = [p for c in inside for p in (c.open, c.high, c.low, c.close)]
+    prices += [c.close for c in candles if c.ts < hour.open_ts][-1:]
+    prices += [] if ticker is None else [ticker.best_bid, ticker.best_ask, ticker.last]
+    turnovers = [c.turnover for c in inside if c.turnover is not None]
+    return _Scales(
+        scale_for(prices, price_scale),
+        scale_for((c.volume for c in inside), volume_scale),
+        scale_for(turnovers) if len(turnovers) == len(inside) else None,
+    )
+
+
+def _laid_out(
+    candles: Sequence[Candle], hour: Hour, cannot_fill: frozenset[int], scales: _Scales, where: str
+) -> tuple[Minutes, tuple[int, ...], tuple[int, ...]]:
+    """Return the hour's sixty minutes, and which of them had no trade and which are missing."""
+    by_ts = {candle.ts: candle for candle in candles if hour.open_ts <= candle.ts < hour.close_ts}
+    last_seen = candles[-1].ts if candles else -1
+    before = [candle.close for candle in candles if candle.ts < hour.open_ts]
+    previous_close = to_scaled(before[-1], scales.price, where, "close") if before else None
+    rows: list[Sequence[int | None]] = []
+    no_trade: list[int] = []
+    missing: list[int] = []
+    for minute in range(MINUTES):
+        ts = hour.open_ts + 60 * minute
+        if candle := by_ts.get(ts):
+            row = _scaled_row(candle, scales, f"{where} minute {minute}")
+            previous_close = row[3]
+        elif minute not in cannot_fill and previous_close is not None and ts < last_seen:
+            row = (previous_close,) * 4 + (0, 0)
+            no_trade.append(minute)
+        else:
+            row = (None,) * 6
+            previous_close = None  # what follows a hole has no known previous close
+            missing.append(minute)
+        rows.append(row)
+    open_, high, low, close, volume, turnover = zip(*rows, strict=True)
+    told = turnover if scales.turnover is not None else None
+    return Minutes(open_, high, low, close, volume, told), tuple(no_trade), tuple(missing)
 
 
 def _check_order(where: str, candles: Sequence[Candle]) -> None:
@@ -287,13 +293,17 @@ def _check_order(where: str, candles: Sequence[Candle]) -> None:
         previous = candle.ts
 
 
-def _scaled_row(c: Candle, price_scale: int, volume_scale: int, where: str) -> tuple[int, ...]:
+def _scaled_row(c: Candle, scales: _Scales, where: str) -> tuple[int | None, ...]:
+    turnover = None
+    if scales.turnover is not None and c.turnover is not None:
+        turnover = to_scaled(c.turnover, scales.turnover, where, "turnover")
     return (
-        to_scaled(c.open, price_scale, where, "open"),
-        to_scaled(c.high, price_scale, where, "high"),
-        to_scaled(c.low, price_scale, where, "low"),
-        to_scaled(c.close, price_scale, where, "close"),
-        to_scaled(c.volume, volume_scale, where, "volume"),
+        to_scaled(c.open, scales.price, where, "open"),
+        to_scaled(c.high, scales.price, where, "high"),
+        to_scaled(c.low, scales.price, where, "low"),
+        to_scaled(c.close, scales.price, where, "close"),
+        to_scaled(c.volume, scales.volume, where, "volume"),
+        turnover,
     )
 
 
