@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -199,40 +199,40 @@ def _scale_of(evidence: Evidence) -> int:
 
 
 def _case(evidence: Evidence, minutes: Bars, scale: int) -> DecidedCase | None:
+    """Return the case of a recommendation; None where not even the price of its hour is known."""
     file, summary = evidence.recorded.file, evidence.record.market_summary
     if summary is None:
         return None
     price = int(Decimal(repr(summary.close)) * scale)
     analysis = evidence.record.regime_analysis
-    atr = None if isinstance(analysis, NoAnalysisYaml) else analysis.atr
-    bounds = None if isinstance(analysis, NoAnalysisYaml) else (analysis.range.lower, analysis.range.upper)
-    grid, entered = None, None
-    base_scale = 1 if evidence.snapshot is None else _base_scale(evidence.snapshot)
-    if file.type is Kind.MANAGE:
-        running = _running(evidence, scale)
-        if running is not None:
-            grid, bounds, base_scale = running
-    else:
-        terms = _terms(evidence, price, scale)
-        proposed = proposed_of(file)
-        if terms is not None and proposed is not None:
-            grid = _starting(terms, proposed.parameters)
-            bounds = float(proposed.parameters.lower), float(proposed.parameters.upper)
-        entered = _entered(evidence, minutes, scale)
+    judged = None if isinstance(analysis, NoAnalysisYaml) else analysis
+    is_managed = file.type is Kind.MANAGE
+    seen = _running(evidence, scale) if is_managed else _offered(evidence, price, scale)
+    if seen is None:
+        bounds = None if judged is None else (judged.range.lower, judged.range.upper)
+        seen = _Seen(None, bounds, _base_scale(evidence.snapshot))
     return DecidedCase(
         recommendation=recommendation_of(file),
         quote=evidence.symbol.rpartition("-")[2],
         price=price,
         price_scale=scale,
-        base_scale=base_scale,
-        bounds=bounds,
-        atr=atr,
-        grid=grid,
-        entered=entered,
+        base_scale=seen.base_scale,
+        bounds=seen.bounds,
+        atr=None if judged is None else judged.atr,
+        grid=seen.grid,
+        entered=None if is_managed else _entered(evidence, minutes, scale),
     )
 
 
-def _running(evidence: Evidence, scale: int) -> tuple[RunningGrid, tuple[float, float], int] | None:
+class _Seen(NamedTuple):
+    """The grid that a recommendation was about, its bounds in quote, and the scale of its base coin."""
+
+    grid: RunningGrid | None
+    bounds: tuple[float, float] | None
+    base_scale: int
+
+
+def _running(evidence: Evidence, scale: int) -> _Seen | None:
     """Return the running grid as it stood at the close, its bounds and its own units of coin.
 
     All from the hour's own record: its snapshot may be gone.
@@ -249,20 +249,24 @@ def _running(evidence: Evidence, scale: int) -> tuple[RunningGrid, tuple[float, 
     if version > len(evidence.grid.versions):
         raise DataInvalid(file.id, "grid_version", f"{version}, but the grid's file has fewer")
     parameters = evidence.grid.versions[version - 1].parameters
-    bounds = float(parameters.lower), float(parameters.upper)
-    return RunningGrid(terms.plan(parameters), position), bounds, terms.base_scale
+    return _Seen(RunningGrid(terms.plan(parameters), position), _bounds(parameters), terms.base_scale)
 
 
-def _terms(evidence: Evidence, price: int, scale: int) -> PlanTerms | None:
-    rules = _rules(evidence.snapshot)
-    return None if rules is None else PlanTerms.of(price, scale, rules, evidence.costs.order)
-
-
-def _starting(terms: PlanTerms, parameters: GridParameters) -> RunningGrid | None:
-    try:
-        return RunningGrid.starting(terms.plan(parameters))
-    except DataInvalid:  # a proposal that was refused because it makes no grid
+def _offered(evidence: Evidence, price: int, scale: int) -> _Seen | None:
+    """Return the grid that was proposed, as it would start; None without one, or without increments."""
+    rules, proposed = _rules(evidence.snapshot), proposed_of(evidence.recorded.file)
+    if rules is None or proposed is None:
         return None
+    terms = PlanTerms.of(price, scale, rules, evidence.costs.order)
+    try:
+        grid = RunningGrid.starting(terms.plan(proposed.parameters))
+    except DataInvalid:  # a proposal that was refused because it makes no grid
+        grid = None
+    return _Seen(grid, _bounds(proposed.parameters), rules.base_scale)
+
+
+def _bounds(parameters: GridParameters) -> tuple[float, float]:
+    return float(parameters.lower), float(parameters.upper)
 
 
 def _entered(evidence: Evidence, minutes: Bars, scale: int) -> GridPlan | None:
@@ -292,6 +296,6 @@ def _rules(snapshot: HourColumns | None) -> TradingRules | None:
     return TradingRules(**{name: Decimal(text) for name, text in snapshot.rules.items()})
 
 
-def _base_scale(snapshot: HourColumns) -> int:
+def _base_scale(snapshot: HourColumns | None) -> int:
     rules = _rules(snapshot)
     return 1 if rules is None else rules.base_scale
