@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import product
@@ -349,9 +349,11 @@ def main() -> None:
     parser.add_argument("--hours", type=int, default=20000, help="hours of each window at most")
     asked = parser.parse_args()
     wanted = runs(asked.work)
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        made_runs = list(pool.map(lambda run: made(run, asked.data, asked.hours), wanted))
-    made_runs = [one | counted(run.data) for run, one in zip(wanted, made_runs, strict=True)]
+    with ThreadPoolExecutor(asked.jobs) as threads:
+        made_runs = list(threads.map(lambda run: made(run, asked.data, asked.hours), wanted))
+    with ProcessPoolExecutor(asked.jobs) as pool:
+        counts = list(pool.map(counted, [run.data for run in wanted]))
+    made_runs = [one | count for one, count in zip(made_runs, counts, strict=True)]
     found = [(run, one, cases_of(run, one)) for run, one in zip(wanted, made_runs, strict=True)]
     TARGET.write_text("\n".join(page(found)))
     summary = {
