@@ -3,7 +3,8 @@
 `python -m tests.mutants FILE... --tests PATH... [--seed 1] [--at-most N] [--out docs/evidence/...]`
 
 Changed are comparisons at their boundary, connectives, arithmetic, constants, conditional expressions,
-extremes and quantifiers (min, any, ...); annotations and decorators are left alone. The work is done in a
+extremes and quantifiers (min, any, ...), and the named comparisons of gates, checks and triggers (AT_LEAST,
+below, ...); annotations and decorators are left alone. The work is done in a
 copy of the tree. What was judged is remembered in `mutants/judged.jsonl`, so a run may be stopped and
 started again: a killed mutant is not judged anew while its file is the same, a survivor not while the tests
 are too.
@@ -18,6 +19,7 @@ import importlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -60,7 +62,13 @@ OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
 }
 CALLS = {"min": "max", "any": "all", "minimum": "maximum", "argmin": "argmax", "floor": "ceil"}
 CALLS |= {new: old for old, new in CALLS.items()}
-CALLS |= {"below": "at_most", "at_most": "below", "at_least": "at_most"}  # the comparisons of a gate
+COMPARED = {  # by the functions of the gates and checks, and the rules of the triggers
+    "below": ("at_most", "at_least"),
+    "at_most": ("below", "above"),
+    "above": ("at_least", "at_most"),
+    "at_least": ("above", "at_most"),
+}
+COMPARED |= {old.upper(): tuple(name.upper() for name in new) for old, new in COMPARED.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,16 @@ def changes(node: ast.AST) -> Iterator[tuple[str, Any]]:
             yield "value", value - 1 if isinstance(value, int) else value * 1.01
         case ast.IfExp(test=test):
             yield "test", ast.UnaryOp(ast.Not(), test)
+        case ast.Call() | ast.Name():
+            yield from _others(node)
+
+
+def _others(node: ast.Call | ast.Name) -> Iterator[tuple[str, Any]]:
+    """Yield the names that could stand in the place of a name."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Load()) if name in COMPARED:
+            for other in COMPARED[name]:
+                yield "id", other
         case ast.Call(func=ast.Name(id=name)) if name in CALLS:
             yield "func", ast.Name(CALLS[name], ast.Load())
         case ast.Call(func=ast.Attribute(value=of, attr=name)) if name in CALLS:
@@ -123,6 +141,25 @@ def _left_alone(tree: ast.AST) -> set[ast.AST]:
     return {node for root in roots for node in ast.walk(root)}
 
 
+def _brought_in(tree: ast.AST, old: str, new: str) -> list[ast.alias] | None:
+    """Return the import that must name `new` beside `old`, [] where it is known, None where it cannot be."""
+    known: set[str] = set()
+    offered: list[ast.alias] | None = None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            known.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            known.add(node.id)
+        elif isinstance(node, ast.ImportFrom):
+            names = {alias.name for alias in node.names}
+            known |= names
+            source = ROOT / f"{(node.module or '').replace('.', '/')}.py"
+            if old in names and source.is_file():
+                defined = re.search(rf"^(def )?{new}\b", source.read_text(), re.MULTILINE)
+                offered = node.names if defined else None
+    return [] if new in known else offered
+
+
 def mutants(file: str) -> Iterator[Mutant]:
     """Yield every mutant of a file, line by line."""
     source = (ROOT / file).read_text()
@@ -131,8 +168,13 @@ def mutants(file: str) -> Iterator[Mutant]:
     for node in sorted(ast.walk(tree), key=lambda node: getattr(node, "lineno", 0)):
         for name, new in () if node in left_alone else tuple(changes(node)):
             old, before = getattr(node, name), ast.unparse(node)
+            imported = _brought_in(tree, old, new) if name == "id" else []
+            if imported is None:
+                continue
             setattr(node, name, new)
+            imported.append(ast.alias(new))
             text, after = ast.unparse(tree), ast.unparse(node)
+            imported.pop()
             setattr(node, name, old)
             if text != unchanged:
                 line = node.lineno  # type: ignore[attr-defined]  # a node that changes has one

@@ -39,12 +39,14 @@ def test_within():
         ("a if b else c", ["a if not b else c"]),
         ("max(a, b)", ["min(a, b)"]),
         ("np.maximum(a, b)", ["np.minimum(a, b)"]),
+        ("AT_LEAST", ["ABOVE", "AT_MOST"]),
+        ("below", ["at_most", "at_least"]),
         ("len(a)", []),
         ("'text'", []),
     ],
 )
 def test_a_line_is_changed_in_every_small_way(line: str, expected: list[str]):
-    """Boundaries, connectives, arithmetic, constants, conditions, extremes; nothing else."""
+    """Boundaries, connectives, arithmetic, constants, conditions, extremes, comparisons by name."""
     found = []
     for at, _ in enumerate(list(changes(ast.parse(line, mode="eval").body))):
         node = ast.parse(line, mode="eval").body
@@ -75,6 +77,15 @@ def test_a_survivor_is_told_and_judged_anew_when_the_tests_change(tmp_path: Path
     state = (tree / "mutants" / "judged.jsonl").read_text().splitlines()
     assert [json.loads(line)["killed"] for line in state] == [False, True, True]
     assert (tree / "limits.py").read_text() == LIMITS
+
+
+def test_a_comparison_by_name_is_brought_in_or_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A mutant that only lacks its import would be killed by any test; one without a function cannot be."""
+    monkeypatch.setattr(mutants, "ROOT", tmp_path)
+    (tmp_path / "kinds.py").write_text("def at_least(a, b): ...\n\n\ndef at_most(a, b): ...\n")
+    (tmp_path / "asks.py").write_text("from kinds import at_least\n\nheld = at_least(1 < 2, None)\n")
+    texts = [each.text for each in mutants.mutants("asks.py") if each.change.startswith("at_least →")]
+    assert texts == ["from kinds import at_least, at_most\nheld = at_most(1 < 2, None)"]
 
 
 def test_the_report_counts_by_file():
