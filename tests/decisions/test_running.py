@@ -19,6 +19,7 @@ from decisions.timers import PastAdvice
 from exits.config import ExitsConfig
 from exits.states import ExitState
 from grid.capital import CapitalConfig
+from grid.economics import TradingRules
 from grid.parameters import GridKind
 from grid.probation import ProbationConfig
 from market.candles import no_bars
@@ -145,6 +146,12 @@ def test_a_confidence_that_fell_is_told_louder():
     told = advice_of(fallen[-1]).told_higher
     assert told is not None
     assert told.startswith("fall of the confidence within 6 bars: 0.2")
+    both = replace(engine, always=analysis(hourly_sigma=UNLIKELY))
+    told = advice_of(
+        followed([inputs(START.plus(at), grids=(GRID,)) for at in range(2)], policy(engine=both))[-1]
+    ).told_higher
+    assert told is not None
+    assert told.startswith("confidence: 0.")  # of the two, the one that says where it stands
 
 
 def test_classic_states_its_c():
@@ -157,10 +164,26 @@ def test_classic_states_its_c():
     assert beside.confidence.factors["holds"] > 0.9
 
 
+@pytest.mark.parametrize("first", [0.9, None])
+def test_classic_states_the_c_of_the_hour_and_of_no_other(first: float | None):
+    """Not that of the grid's first hour, which may not even have been judged."""
+    classic = analysis(score_model="classic", confidence=Confidence(0.7, {}))
+    engine = FakeAnalyser(
+        classic,
+        {START: replace(classic, confidence=Confidence(first or 0.0, {}))},
+        RegimeConfig(score_model="classic"),
+    )
+    begun = (unjudged if first is None else inputs)(START, grids=(GRID,))
+    rules = policy(engine=engine, exits=ExitsConfig(preset="classic"))
+    found = followed([begun, inputs(START.plus(1), grids=(GRID,))], rules)
+    assert advice_of(found[-1]).confidence.factors["holds"] == 0.7
+
+
 def test_a_spacing_too_narrow_for_any_setup_costs_the_most_confidence():
     """A grid that runs is not invalid, only poor."""
     advice = managed(grid=running(since=START.opens_at, levels=40, amount_per_grid=Decimal(15)))
     assert advice.confidence.factors["spacing"] == 0.7
+    assert advice.confidence.value == round(0.7 * advice.confidence.factors["holds"], 6)
 
 
 def test_every_acting_trigger_that_ends_the_grid_is_a_check():
@@ -224,7 +247,9 @@ SHIFTED = replace(ANALYSIS.range, lower=1960.0, upper=2160.0)
 def test_a_move_makes_a_grid_of_the_same_kind_only():
     """A trial does not become a whole grid by being moved, nor a whole grid a trial."""
     wanders = analysis(range=SHIFTED)
-    assert managed(wanders).action is Action.ADJUST
+    whole = managed(wanders)
+    assert whole.action is Action.ADJUST
+    assert whole.checks[-1].reason == "the new bounds make a grid"
     advice = managed(wanders, grid=TRIAL)
     assert advice.action is Action.CONTINUE
     assert advice.checks[-1].reason == "the new bounds make a normal grid, which this one is not"
@@ -232,6 +257,28 @@ def test_a_move_makes_a_grid_of_the_same_kind_only():
     in_band = analysis(range=SHIFTED, confidence=Confidence(0.7, {}))
     assert managed(in_band, rules=cheap).action is Action.CONTINUE
     assert managed(in_band, grid=TRIAL, rules=cheap).action is Action.ADJUST
+
+
+def test_a_move_is_the_next_version_and_says_how_far():
+    """Also while the exits warn: only beyond WARNING a grid ends or is left where it is."""
+    for sigma, state in ((LIKELY, "NORMAL"), (DOUBTFUL, "WARNING")):
+        advice = managed(analysis(range=SHIFTED, hourly_sigma=sigma))
+        assert (advice.exit_state, advice.action) == (state, Action.ADJUST)
+        assert advice.proposed is not None
+        assert (advice.proposed["lower"], advice.proposed["version"]) == (1960.0, 2)
+        assert advice.reason == (
+            "the centre of the range has moved by 1.2 x spacing, needs more than 1 x spacing"
+        )
+        assert [check.reason for check in advice.checks[-2:]] == [
+            "the verdict is RANGE_OK on a range that is valid",
+            "the new bounds make a grid",
+        ]
+    left = managed(analysis(range=replace(SHIFTED, valid=False)))
+    assert left.alternatives[-1].reason == "the verdict is RANGE_OK on a range that is not valid"
+    late = managed(
+        analysis(range=SHIFTED, hourly_sigma=UNLIKELY), rules={"exits": ExitsConfig(preset="aggressive")}
+    )
+    assert (late.exit_state, late.action) == ("LATEST_ACCEPTABLE_EXIT", Action.CONTINUE)
 
 
 def test_a_move_needs_bounds_that_make_a_grid():
@@ -242,6 +289,12 @@ def test_a_move_needs_bounds_that_make_a_grid():
     advice = managed(analysis(range=SHIFTED), rules=poor)
     assert advice.action is Action.CONTINUE
     assert advice.checks[-1].reason == "the new bounds make no grid worth its fees"
+    large = TradingRules(Decimal("0.01"), Decimal("0.0001"), min_funds=Decimal(500))
+    small = advice_of(
+        evaluate(inputs(START, grids=(GRID,), rules=large), policy(analysis(range=SHIFTED)))
+    )  # wide enough, but its orders are too small for the exchange
+    assert small.action is Action.CONTINUE
+    assert small.checks[-1].reason == "the new bounds make no grid worth its fees"
     broke = managed(analysis(range=SHIFTED), rules={"capital": CapitalConfig(total_quote=0.0)})
     assert broke.action is Action.CONTINUE
     assert broke.comparison is not None

@@ -281,5 +281,7 @@ def test_a_stop_that_a_later_answer_settled_wakes_nobody():
         assert due_timers([STOP, answered], now, CONFIG) == []
         elsewhere = replace(answered, grid_id="another")
         assert [due.advice.id for due in due_timers([STOP, elsewhere], now, CONFIG)] == [STOP.id]
+        no_later = replace(answered, closes_at=CLOSE)
+        assert [due.advice.id for due in due_timers([STOP, no_later], now, CONFIG)] == [STOP.id]
     noted = replace(later, actions=(did(Answer.NOTE, 60),))
     assert len(due_timers([STOP, noted], now, CONFIG)) == 1

@@ -182,6 +182,8 @@ def test_a_margin_wider_than_the_price_still_gives_an_answer():
     survival, _ = survival_within(5.0, None, 0.05, grid, EVIDENCE, REGIME)
     assert survival == barrier_survival(5.0, 2e-6, 350.0, 0.05, REGIME.evidence)
     assert survival_within(1e-6, None, 0.05, grid, EVIDENCE, REGIME) == (0.0, 0.05)
+    for close, within in ((2e-6, True), (1.999e-6, False)):  # a millionth of the bound
+        assert (survival_within(close, None, None, grid, EVIDENCE, REGIME) == (None, None)) is within
 
 
 @given(st.floats(95, 125), st.floats(0.001, 0.05), st.floats(1.01, 3))
