@@ -11,6 +11,7 @@ import exits
 from exits.config import ACTS, PRESETS, ExitsConfig, Preset
 from exits.states import ExitState
 from tests.exits.grids import AGGRESSIVE, CALM, CLASSIC, CONSERVATIVE, EVIDENCE, followed
+from tests.sections import takes
 
 DEFAULTS = {
     "outside_closes": 2,
@@ -102,6 +103,29 @@ def test_what_makes_no_sense_is_refused(wrong: object):
     """Unknown names, values out of range, thresholds in the wrong order."""
     with pytest.raises(ValidationError):
         ExitsConfig.model_validate(wrong)
+
+
+@pytest.mark.parametrize(
+    ("field", "taken", "refused"),
+    [
+        ("given_back", (0, 1), (-0.5, 1.5)),
+        ("late_bars", (1, 1000), (0, 1001)),
+        ("far_outside", (1e-9, 100), (0, 100.5)),
+        ("stop_near", (0, 10), (-0.5, 10.5)),
+        ("barrier_margin", (0, 5), (-0.5, 5.5)),
+        ("relaxed_z", (0, 10), (-0.5, 10.5)),
+        ("warning_worth", (1, 10), (0, 11)),
+        ("hold_doubtful_worth", (1, 10), (0, 11)),
+        ("baseline_hours", (1, 168), (0, 169)),
+        ("baseline_readings", (1, 168), (0, 169)),
+        ("endless_half_life", (1e-9, 1000), (0, 1000.5)),
+    ],
+)
+def test_each_number_may_reach_its_limits_and_no_further(
+    field: str, taken: tuple[float, float], refused: tuple[float, float]
+):
+    """On both ends."""
+    assert [takes(ExitsConfig, field, value) for value in (*taken, *refused)] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("bars", [{"confidence_fall_bars": 9}, {"confidence_drop_bars": 9}])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from grid.capital import CapitalConfig, CapitalMode, Funds, allocation, deployable
+from tests.sections import takes
 
 SINGLE = CapitalConfig()
 MULTI = CapitalConfig(mode=CapitalMode.MULTI_GRID)
@@ -73,6 +74,8 @@ def test_multi_grid_shares_equally_under_the_same_reserve():
     two = {"b": Decimal("266.66"), "a": Decimal(500)}
     last = allocation(MULTI, two)
     assert (last.amount, last.running) == (Decimal("33.34"), ("a", "b"))
+    little = allocation(MULTI.model_copy(update={"total_quote": 0.63}), {})
+    assert little.amount == Decimal("0.16")  # a third of .50, also where all of it is less than one
     full = allocation(MULTI, {**two, "c": Decimal("33.34")})
     assert full.refused == "a, b, c already run, at most 3 may"
 
@@ -89,6 +92,7 @@ def test_amounts_are_rounded_down_to_the_quote_coins_places():
     """Eight for a market against bitcoin."""
     config = CapitalConfig(total_quote=0.123456789, quote_places=8)
     assert allocation(config, {}).amount == Decimal("0.09876542")
+    assert config.quote_step == Decimal("0.00000001")
 
 
 @given(
@@ -126,3 +130,18 @@ def test_a_configuration_out_of_range_is_refused(values):
     """At load."""
     with pytest.raises(ValidationError):
         CapitalConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ("field", "taken", "refused"),
+    [
+        ("total_quote", (0, 1e12), (-0.5, 1e12 + 0.5)),
+        ("reserve_share", (0, 1), (-0.5, 1.5)),
+        ("reserve_floor_quote", (0, 1e12), (-0.5, 1e12 + 0.5)),
+        ("most_grids", (1, 100), (0, 101)),
+        ("quote_places", (0, 8), (-1, 9)),
+    ],
+)
+def test_each_number_may_reach_its_limits_and_no_further(field, taken, refused):
+    """On both ends."""
+    assert [takes(CapitalConfig, field, value) for value in (*taken, *refused)] == [True, True, False, False]

@@ -38,6 +38,7 @@ from market.errors import DataInvalid
 from regime.analysis import Verdict
 from store import yaml_text
 from tests.grid.settings import setting, settings_
+from tests.sections import takes
 
 CONFIG = ProbationConfig()
 ECONOMICS = EconomicsConfig()
@@ -456,3 +457,57 @@ def test_ends_of_the_configuration_may_meet():
     """A constant share, a constant spacing, promotion at the last hour."""
     meeting = {"allocation_bottom": 0.6, "spacing_bottom": 1.25, "promote_age_h": 72}
     assert ProbationConfig(**meeting).model_dump(include=set(meeting)) == meeting
+
+
+def test_the_defaults_are_those_of_the_specification():
+    """Every number of a trial."""
+    assert CONFIG.model_dump() == {
+        "band_lower_evidence": 0.65,
+        "band_lower_classic": 0.60,
+        "band_upper": 0.80,
+        "allocation_bottom": 0.50,
+        "allocation_top": 0.60,
+        "spacing_bottom": 1.50,
+        "spacing_top": 1.25,
+        "pull_in_atr": 0.25,
+        "stop_loss_atr": 1.0,
+        "fewest_fees": 1.0,
+        "stop_warning_bars": 2,
+        "stop_confidence": 0.55,
+        "stop_confidence_bars": 2,
+        "stop_loss_pct": 1.0,
+        "promote_age_h": 24,
+        "promote_cycles": 3,
+        "promote_confidence": 0.80,
+        "promote_confidence_bars": 3,
+        "expires_h": 72,
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "taken", "refused"),
+    [
+        ("allocation_bottom", (1e-9, 1), (0, 1.5)),
+        ("allocation_top", (1e-9, 1), (0, 1.5)),
+        ("spacing_bottom", (1, 10), (0.5, 10.5)),
+        ("spacing_top", (1, 10), (0.5, 10.5)),
+        ("pull_in_atr", (0, 5), (-0.5, 5.5)),
+        ("stop_loss_atr", (1e-9, 20), (0, 20.5)),
+        ("fewest_fees", (0, 100), (-0.5, 100.5)),
+        ("stop_warning_bars", (1, 168), (0, 169)),
+        ("stop_confidence_bars", (1, 168), (0, 169)),
+        ("stop_loss_pct", (1e-9, 100), (0, 100.5)),
+        ("promote_age_h", (1, 1000), (0, 1001)),
+        ("promote_cycles", (0, 1000), (-1, 1001)),
+        ("promote_confidence_bars", (1, 168), (0, 169)),
+        ("expires_h", (1, 1000), (0, 1001)),
+    ],
+)
+def test_each_number_may_reach_its_limits_and_no_further(field, taken, refused):
+    """On both ends."""
+    assert [takes(ProbationConfig, field, value) for value in (*taken, *refused)] == [
+        True,
+        True,
+        False,
+        False,
+    ]

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from regime.gates.config import EnergyDecayConfig, GatesConfig, MeanReversionConfig
+from regime.gates.config import (
+    EnergyDecayConfig,
+    GatesConfig,
+    MeanReversionConfig,
+    TradableVolatilityConfig,
+)
+from tests.sections import takes
 
 
 def test_the_default_is_the_chapter():
@@ -101,6 +107,33 @@ def test_an_unusable_section_is_refused_with_the_reason(section: object, complai
     """At load, not in the middle of a night."""
     with pytest.raises(ValidationError, match=complaint):
         GatesConfig.model_validate(section)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "taken", "refused"),
+    [
+        (GatesConfig, "bars_to_pass", (1, 48), (0, 49)),
+        (GatesConfig, "transition_bars", (1, 48), (0, 49)),
+        (GatesConfig, "breakout_atr", (1e-9, 10), (0, 10.5)),
+        (EnergyDecayConfig, "maximum_adx", (1e-9, 100), (0, 100.5)),
+        (EnergyDecayConfig, "maximum_adx_rise", (-50, 50), (-50.5, 50.5)),
+        (EnergyDecayConfig, "maximum_efficiency_ratio", (1e-9, 1), (0, 1.5)),
+        (EnergyDecayConfig, "maximum_slope", (1e-9, 10), (0, 10.5)),
+        (MeanReversionConfig, "maximum_half_life", (1e-9, 1000), (0, 1000.5)),
+        (MeanReversionConfig, "maximum_autocorrelation", (-1, 1), (-1.5, 1.5)),
+        (MeanReversionConfig, "maximum_dickey_fuller_t", (-100, 0), (-100.5, 0.5)),
+        (MeanReversionConfig, "minimum_excursions", (1, 24), (0, 25)),
+        (TradableVolatilityConfig, "minimum_atr_ratio", (0, 10), (-0.5, 10.5)),
+        (TradableVolatilityConfig, "maximum_atr_ratio", (1e-9, 10), (0, 10.5)),
+        (TradableVolatilityConfig, "maximum_expansion", (1e-9, 10), (0, 10.5)),
+        (TradableVolatilityConfig, "minimum_turnover", (0, 1e6), (-0.5, 1e6 + 0.5)),
+    ],
+)
+def test_each_number_may_reach_its_limits_and_no_further(
+    section: type[BaseModel], field: str, taken: tuple[float, float], refused: tuple[float, float]
+):
+    """On both ends."""
+    assert [takes(section, field, value) for value in (*taken, *refused)] == [True, True, False, False]
 
 
 def test_every_number_says_what_it_is():
