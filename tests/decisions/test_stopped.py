@@ -174,6 +174,15 @@ def test_a_verdict_that_forbids_a_setup_says_what_it_saw(name: str):
     calm = [check.value for check in setup_of(*spoilt(())).checks if check.name == "verdict"]
     assert calm == ["RANGE_OK", "valid", "inside"]
     assert setup_of(*spoilt(())).checks[4].reason == "the price 2000 is inside 1900 to 2100"
+    lowest = setup_of(inputs(), policy(analysis(price=1900.0)))
+    assert lowest.checks[4].passed is False
+    assert lowest.checks[4].reason == "the price 1900 is not inside 1900 to 2100"
+
+
+def test_the_kill_switch_says_whether_it_is_set():
+    """Set or not, in the record of every hour."""
+    assert setup_of(*spoilt(("kill switch",))).reason == "the kill switch is set: no setups"
+    assert setup_of(*spoilt(())).checks[0].reason == "no kill switch is set"
 
 
 def test_a_first_grid_is_version_1():
@@ -567,6 +576,12 @@ def test_an_hour_without_data_is_no_setup_with_its_reason():
     advice = setup_of(no_data())
     assert advice.action is Action.NO_SETUP
     assert advice.reason == "none of the hour's 60 minutes could be had"
+    assert {name: checks_of(advice)[name] for name in ("data", "verdict", "exit_state", "confidence")} == {
+        "data": [False],
+        "verdict": [False],
+        "exit_state": [None],
+        "confidence": [None],
+    }
     assert advice.confidence.value is None
     assert advice.proposed is None
 
