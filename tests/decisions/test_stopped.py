@@ -421,6 +421,15 @@ def test_a_cooldown_says_until_when_and_why():
     assert check.reason == (
         "resting until 2026-02-02 15:50 UTC: grid eth-usdt-1 was stopped at 2026-02-02 14:50"
     )
+    other = setup_of(inputs(grids=(grid,), past=(declined(30, "eth-usdt-2"),)))
+    (check,) = [each for each in other.checks if each.name == "cooldown"]
+    assert check.value == 90.0
+    early = stopped(at=HOUR.closes_at - timedelta(minutes=10, milliseconds=50))
+    (check,) = [each for each in setup_of(inputs(grids=(early,))).checks if each.name == "cooldown"]
+    assert (check.value, check.distance) == (49.999, -49.999)  # minutes, to a thousandth
+    (check,) = [each for each in setup_of(inputs()).checks if each.name == "cooldown"]
+    assert (check.value, check.threshold, check.distance) == (0.0, 0.0, 0.0)
+    assert check.reason == "no rest is due"
 
 
 def with_history(given_: HourInputs, hours: Bars) -> HourInputs:

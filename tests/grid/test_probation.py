@@ -117,6 +117,16 @@ def test_the_bands_distance_is_to_its_nearer_end():
         made = propose_probationary(setting(), confidence, "evidence", ECONOMICS, CONFIG)
         assert made.checks[-1].threshold == threshold
         assert made.checks[-1].distance == pytest.approx(distance)
+    halves = ProbationConfig(band_lower_evidence=0.5, band_lower_classic=0.5, band_upper=0.75)
+    middle = propose_probationary(setting(), 0.625, "evidence", ECONOMICS, halves)
+    assert (middle.checks[-1].threshold, middle.checks[-1].distance) == (0.5, 0.125)
+
+
+def test_beyond_the_band_a_trial_is_sized_as_at_its_nearer_end():
+    """Its last check fails all the same."""
+    for confidence, allocation in ((0.1, 400), (0.65, 400), (0.8, 480), (0.95, 480)):
+        made = propose_probationary(setting(), confidence, "evidence", ECONOMICS, CONFIG)
+        assert made.allocation == allocation
 
 
 def test_a_probationary_grid_by_hand():
