@@ -540,6 +540,8 @@ def test_capital_bound_elsewhere_is_the_reason_and_not_what_follows_from_it():
     assert checks_of(advice)["exit_state"] == [True]
     assert advice.proposed is None
     assert advice.comparison is None
+    (check,) = [each for each in setup_of(inputs()).checks if each.name == "capital"]
+    assert (check.value, check.threshold, check.distance) == (800.0, 0.0, 800.0)
     none_left = policy(capital=CapitalConfig(total_quote=0.0))
     assert setup_of(inputs(), none_left).reason == "the reserve leaves nothing to deploy"
 
@@ -553,6 +555,7 @@ def test_a_spacing_that_its_costs_eat_leaves_no_confidence():
     assert advice.confidence.factors == {"market": 0.86}
     (check,) = [each for each in advice.checks if each.name == "confidence"]
     assert check.reason.startswith("so narrow a spacing leaves no confidence: 0.50")
+    assert check.threshold == 0.78  # three times 26 bps, percent
     assert check.distance is not None
     assert check.distance < 0
 

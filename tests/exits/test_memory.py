@@ -118,6 +118,13 @@ def test_an_hour_written_in_another_form_is_told_the_right_one():
         of_record(as_record(GRID) | {"since": "2024-01-01T00"})
 
 
+def test_of_several_faults_the_first_is_named():
+    """In the order of the fields."""
+    with pytest.raises(DataInvalid) as refused:
+        of_record(as_record(GRID) | {"late_bars": -1, "lower": 0.0, "since": "soon"})
+    assert refused.value.field == "lower"
+
+
 def test_a_record_that_is_no_plain_value_is_refused():
     """Such as an instant that YAML made of a text without quotes."""
     with pytest.raises(DataInvalid, match=r"^metrics\.yaml: Object .*not JSON serializable") as refused:
