@@ -481,6 +481,10 @@ def test_bars_since_the_stop_without_a_valid_range_make_no_grid():
     assert advice.action is Action.NO_SETUP
     (check,) = [each for each in advice.checks if each.name == "parameters"]
     assert check.reason == "the 101 h since the stop make no valid range yet"
+    assert check.passed is False
+    first = setup_of(inputs(), policy(analysis(range=INVALID)))  # no stop: the market's range is asked alone
+    assert checks_of(first)["verdict"] == [True, False, True]
+    assert checks_of(first)["parameters"] == [True]
 
 
 def test_without_an_atr_no_range_is_drawn_and_nothing_is_set_up():
@@ -554,7 +558,8 @@ def test_a_spacing_that_its_costs_eat_leaves_no_confidence():
     assert advice.confidence.value is None
     assert advice.confidence.factors == {"market": 0.86}
     (check,) = [each for each in advice.checks if each.name == "confidence"]
-    assert check.reason.startswith("so narrow a spacing leaves no confidence: 0.50")
+    assert check.passed is False
+    assert check.reason == ("so narrow a spacing leaves no confidence: 0.501671471 %, needs at least 0.78 %")
     assert check.threshold == 0.78  # three times 26 bps, percent
     assert check.distance is not None
     assert check.distance < 0

@@ -14,7 +14,7 @@ from exits.config import ExitsConfig
 from exits.fold import advanced
 from exits.memory import opened
 from exits.readings import NOTHING_KNOWN, ExitReadings, Profit
-from exits.triggers import ABOVE, AT_LEAST, AT_MOST, BELOW, Rule, measured
+from exits.triggers import ABOVE, AT_LEAST, AT_MOST, BELOW, Rule, Trigger, measured
 from market.hours import Hour
 from regime.analysis import Verdict
 from tests.exits.grids import (
@@ -461,6 +461,7 @@ def test_what_cannot_be_compared_has_no_answer():
     assert (found.reason, found.acts, found.worth) == ("not evaluable: what is gone", True, 2)
     found = measured("x", "what", 1.0, ABOVE, None, acts=False)
     assert (found.fired, found.value, found.threshold, found.worth) == (None, None, None, 0)
+    assert Trigger("x", None, "why", None, None, None, acts=False).worth == 0
 
 
 def test_values_are_rounded_before_they_are_compared():
