@@ -575,6 +575,9 @@ def test_an_edge_that_is_not_measured_blocks_only_where_it_is_required():
     assert advice.expected is None
     assert checks_of(advice)["edge"] == [None]
     assert setup_of(inputs(calibration=calibration(low=-5.0)), relaxed).action is Action.CREATE_GRID
+    least = setup_of(inputs(calibration=calibration(low=0.01)))
+    assert least.action is Action.CREATE_GRID
+    assert (least.checks[-1].value, least.checks[-1].threshold) == (0.01, 0.0)
     losing = setup_of(inputs(calibration=calibration(low=0.0)))
     assert losing.reason == (
         "no edge after fees: expected +9 bps in 24 h [+0, +16] at 10 bps maker;"
