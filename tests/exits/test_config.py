@@ -152,6 +152,16 @@ def test_the_table_in_the_documentation_is_what_acts():
         row[1]: frozenset(p for p, told in zip(presets, row[2:], strict=True) if told == "yes")
         for row in rows
     } == ACTS
+    for row in rows:
+        acting = [ExitsConfig.model_validate({"preset": preset}).acts(row[1]) for preset in presets]
+        assert acting == [told == "yes" for told in row[2:]]
+
+
+def test_every_hour_of_the_first_day_may_be_asked_for():
+    """As many readings as hours, and not one more."""
+    assert ExitsConfig(baseline_hours=12).baseline_readings == 12
+    with pytest.raises(ValidationError, match="at most baseline_hours"):
+        ExitsConfig(baseline_hours=11)
 
 
 @pytest.mark.parametrize("config", [EVIDENCE, CLASSIC, CONSERVATIVE, AGGRESSIVE])

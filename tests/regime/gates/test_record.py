@@ -93,6 +93,13 @@ def test_a_record_that_was_tampered_with_is_refused_by_name(
     assert problem in refused.value.problem
 
 
+def test_of_several_faults_the_first_is_named():
+    """In the order of the fields."""
+    with pytest.raises(DataInvalid) as refused:
+        of_record(spoilt("lower", "low") | {"hour": 14, "transition_bars": "two"})
+    assert refused.value.field == "hour"
+
+
 @pytest.mark.parametrize("record", [None, [], "x", 3])
 def test_what_is_no_mapping_is_refused(record: object):
     """Not an error of Python."""
