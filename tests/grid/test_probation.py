@@ -122,6 +122,15 @@ def test_the_bands_distance_is_to_its_nearer_end():
     assert (middle.checks[-1].threshold, middle.checks[-1].distance) == (0.5, 0.125)
 
 
+def test_a_range_for_one_cell_shows_what_that_cell_would_earn():
+    """Too few for a grid, but its spacing and its cycle are measured."""
+    made = propose_probationary(setting(lower=1990.0, upper=2014.0), 0.65, "evidence", ECONOMICS, CONFIG)
+    assert named(made.checks)["levels"].value == 1
+    assert made.spacing_pct == pytest.approx(100 * (2009 / 1995 - 1))
+    assert named(made.checks)["spacing"].passed and named(made.checks)["net_cycle"].passed
+    assert not made.valid
+
+
 def test_beyond_the_band_a_trial_is_sized_as_at_its_nearer_end():
     """Its last check fails all the same."""
     for confidence, allocation in ((0.1, 400), (0.65, 400), (0.8, 480), (0.95, 480)):

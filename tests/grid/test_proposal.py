@@ -167,6 +167,7 @@ def test_a_cycle_that_loses_is_shown_with_its_figure():
     made = propose(setting(fees=fees, upper=1_900.0, price=1_850.0), CONFIG)
     found = check(made, "net_cycle")
     assert found.passed is False and found.value < 0 and found.threshold == 0
+    assert found.reason.endswith(" %, needs more than 0 %")
     assert made.parameters is None and "costs more than it earns" in check(made, "sizes").reason
 
 
