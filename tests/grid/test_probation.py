@@ -128,7 +128,10 @@ def test_a_range_for_one_cell_shows_what_that_cell_would_earn():
     assert named(made.checks)["levels"].value == 1
     assert made.spacing_pct == pytest.approx(100 * (2009 / 1995 - 1))
     assert named(made.checks)["spacing"].passed and named(made.checks)["net_cycle"].passed
-    assert not made.valid
+    assert not made.valid and not named(made.checks)["sizes"].passed
+    two = propose_probationary(setting(lower=1976.0, upper=2024.0), 0.65, "evidence", ECONOMICS, CONFIG)
+    assert named(two.checks)["levels"].value == 2  # which the exchange would take, and the rules do not
+    assert named(two.checks)["sizes"].passed and not two.valid
 
 
 def test_beyond_the_band_a_trial_is_sized_as_at_its_nearer_end():

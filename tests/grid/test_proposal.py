@@ -238,6 +238,8 @@ def test_coin_that_costs_more_than_its_cell_lowers_the_amount():
     assert made.parameters.levels == 12
     assert made.parameters.amount_per_grid < Decimal("66.66")
     assert Decimal(799) < made.notional <= 800
+    cent = propose(replace(costs, price=2_100.0, fees=Fees(maker_bps=10, taker_bps=145)), CONFIG)
+    assert cent.parameters.amount_per_grid == Decimal("66.65")  # no more is taken off than it costs
 
 
 def test_a_stop_is_never_at_or_below_nothing():
