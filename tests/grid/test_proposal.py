@@ -242,6 +242,24 @@ def test_coin_that_costs_more_than_its_cell_lowers_the_amount():
     assert cent.parameters.amount_per_grid == Decimal("66.65")  # no more is taken off than it costs
 
 
+def test_what_takes_the_whole_investment_is_not_lowered():
+    """Four cells that cost exactly what is there."""
+    free = Liquidity(half_spread_bps=0, slippage_bps=0, impact_bps=0)
+    whole = setting(
+        lower=100.0, upper=1_600.0, price=1_599.0, fees=Fees(maker_bps=0, taker_bps=0), liquidity=free
+    )
+    made = propose(whole, EconomicsConfig(fewest_levels=4, most_levels=4))
+    assert (made.parameters.amount_per_grid, made.notional, made.investment) == (200, 800, 800)
+
+
+def test_a_lowered_amount_is_what_the_investment_pays_for():
+    """In one jump, so where coin comes in pieces a few cents more might have done."""
+    pieces = replace(RULES, base_increment=Decimal("0.0001"))
+    dear = Fees(maker_bps=10, taker_bps=150)
+    costs = setting(price=2_140.8868780526996, allocation=Decimal("880.24"), fees=dear, rules=pieces)
+    assert propose(costs, CONFIG).parameters.amount_per_grid == Decimal("73.27")
+
+
 def test_a_stop_is_never_at_or_below_nothing():
     """A range that wide leaves one increment."""
     made = propose(setting(lower=20.0, atr=15.0), CONFIG).parameters
