@@ -331,6 +331,10 @@ def test_a_grid_that_starts_within_the_hour_starts_at_the_price_before_its_first
     assert position["state"]["bars"] == 30
     assert position["terms"]["start_price"] == 199_000
     assert position["since"] == "2026-02-02T09:29:30Z"
+    turning = running(since=START.opens_at + timedelta(minutes=15, seconds=30))
+    given_ = inputs(START, grids=(turning,), prices=(1980.0, 1990.0, 2010.0, 2020.0))
+    position = value_of(evaluate(given_, policy()))["position"]
+    assert position["terms"]["start_price"] == 199_000  # of the minute before, not of those before that
     early = value_of(evaluate(inputs(START, grids=(GRID,), prices=(1990.0,)), policy()))["position"]
     before = inputs(START).window.bars[Timeframe.H1].close[-2]
     assert early["terms"]["start_price"] == before
@@ -346,7 +350,7 @@ def first_hour_only(given_: HourInputs) -> HourInputs:
 
 def test_without_a_price_at_its_start_a_grid_has_no_position_and_says_why():
     """An open serves where nothing is known before; without bars there is none."""
-    given_ = first_hour_only(inputs(START, grids=(GRID,), prices=(1990.0,)))
+    given_ = first_hour_only(inputs(START, grids=(GRID,), prices=(1990.0, 2010.0)))
     assert value_of(evaluate(given_, policy()))["position"]["terms"]["start_price"] == 199_000
     nothing = replace(
         given_,
@@ -367,6 +371,17 @@ def test_a_grid_that_cannot_be_simulated_says_why_and_is_judged_all_the_same():
     found = evaluate(inputs(START, grids=(odd,)), policy())
     assert "1900.005" in value_of(found)["trouble"]
     assert advice_of(found).action is Action.CONTINUE
+
+
+def test_what_a_position_holds_is_told_in_coin_and_quote():
+    """The coin of the cells above, a buy of its amount at each level below, and no peak before a profit."""
+    (found,) = evaluate(inputs(START, grids=(GRID,), prices=(2000.0, 1960.0)), policy()).running
+    assert found.simulated is not None
+    holding, profit = found.simulated.holding, found.simulated.profit
+    assert holding.resting_buys == ((1900.0, 0.0788), (1948.14, 0.0769))  # 150 each
+    assert holding.base == 0.1481
+    assert profit.current < 0
+    assert profit.peak == 0.0
 
 
 def test_a_new_version_begins_anew_with_the_profit_so_far():
@@ -403,6 +418,21 @@ def test_a_new_version_begins_anew_with_the_profit_so_far():
     assert value_of(second)["started_at"] == "2026-02-02T09:00:00Z"
     assert value_of(third)["position"]["earlier_profit"] == earned
     assert value_of(third)["grid_version"] == 2
+    simulated = second.running[0].simulated
+    assert simulated is not None
+    assert simulated.profit.peak == max(simulated.figures.peak_profit + earned, 0.0)
+    again = replace(
+        moved,
+        parameters=replace(moved.parameters, version=3),
+        in_force_since=START.plus(2).closes_at + timedelta(minutes=10),
+    )
+    told = recorded(third)
+    fourth = evaluate(inputs(START.plus(3), grids=(again,), prices=(2000.0,), before=told), policy())
+    before = value_of(third)["position"]
+    assert before["figures"]["net_profit"] != 0
+    assert value_of(fourth)["position"]["earlier_profit"] == pytest.approx(
+        before["figures"]["net_profit"] + earned
+    )
 
 
 def finer(given_: HourInputs, factor: int) -> HourInputs:
@@ -481,6 +511,13 @@ def stop_advice(
         ((stop_advice(ActionTaken(START.plus(2).opens_at, "o", Answer.NOTE)),), False),
         ((stop_advice(ActionTaken(START.plus(2).opens_at, "o", Answer.DECLINE), grid_id="x"),), False),
         (
+            (  # one from before it was told does not take the newer one's place
+                stop_advice(ActionTaken(START.opens_at, "o", Answer.DECLINE)),
+                stop_advice(ActionTaken(START.plus(2).opens_at, "o", Answer.DECLINE)),
+            ),
+            True,
+        ),
+        (
             (stop_advice(ActionTaken(START.plus(2).opens_at, "o", Answer.DECLINE), action=Action.ADJUST),),
             False,
         ),
@@ -533,6 +570,19 @@ def test_a_trial_is_over_after_72_hours(age_h: int, over: bool):
     assert (advice.action is Action.STOP_GRID) is over
     if over:
         assert advice.reason == f"the trial ends: age {age_h} h, needs less than 72 h"
+
+
+def test_a_trial_that_goes_on_is_not_said_to_have_passed():
+    """Its conditions are asked every hour; before they hold together it is a trial."""
+    advice = managed(grid=TRIAL)
+    assert advice.action is Action.CONTINUE
+    assert advice.reason == "the exit state is NORMAL: nothing asks for an end"
+
+
+def test_a_close_without_its_minutes_is_the_hours_own():
+    """The exits ask the last bar of the window, and none before it."""
+    found = evaluate(unjudged(START, close=2400.0, grids=(GRID,)), policy())
+    assert value_of(found)["fold"]["closes_outside"] == 1
 
 
 def trial_of(found: Evaluation) -> dict[str, Any]:

@@ -332,6 +332,12 @@ def test_property_64_a_setup_is_blocked_by_its_gates_exactly_while_one_has_not_p
     assert check.passed is (spoiler is None and hours >= 9)
 
 
+def test_the_turnover_is_asked_for_the_grid_that_was_stopped():
+    """Its four levels of 150, two hundred times."""
+    details = PASSED.gates["eth-usdt-1"]["gates"][2]["details"]
+    assert {each["name"]: each["threshold"] for each in details}["turnover_24h"] == 120_000.0
+
+
 def test_a_stopped_grid_without_gates_is_never_set_up():
     """Should they be missing, they have not passed."""
     given_, rules = inputs(grids=(STOPPED,), before=PASSED), policy()
