@@ -352,6 +352,9 @@ def test_without_a_price_at_its_start_a_grid_has_no_position_and_says_why():
     """An open serves where nothing is known before; without bars there is none."""
     given_ = first_hour_only(inputs(START, grids=(GRID,), prices=(1990.0, 2010.0)))
     assert value_of(evaluate(given_, policy()))["position"]["terms"]["start_price"] == 199_000
+    hour_alone = replace(given_, minutes=no_bars(Timeframe.M1))
+    opened = int(hour_alone.window.bars[Timeframe.H1].open[0])
+    assert value_of(evaluate(hour_alone, policy()))["position"]["terms"]["start_price"] == opened
     nothing = replace(
         given_,
         minutes=no_bars(Timeframe.M1),
