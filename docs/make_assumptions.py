@@ -193,13 +193,13 @@ def assumptions(documents: dict[str, Found], stops: StopsReached) -> list[Assump
         ),
         Assumption(
             "A warning comes 12 to 24 hours before a transition.",
-            "Share of breaks whose first WARNING stood at least 12 h before.",
+            "Share of breaks whose first WARNING stood at least 12 h before, however long before.",
             by_market(documents, exits("warning", "lead_12h"), least=0.5),
-            "WARNING is an early sign and mostly a false one: it is told once, not repeated.",
+            "WARNING is early and often false (row `warning` in docs/calibration.md): told once.",
         ),
         Assumption(
             "Where it counts, half a day is left: the alert to stop comes 12 hours before the break.",
-            "Share of breaks whose first LATEST_ACCEPTABLE_EXIT alert stood at least 12 h before.",
+            "Share of breaks whose first LATEST_ACCEPTABLE_EXIT stood 12 h before, however long before.",
             by_market(documents, exits("evidence", "lead_12h"), least=0.5),
             "The operator has hours, not a day: unanswered stops grow louder after 15 to 60 minutes.",
         ),
