@@ -68,7 +68,9 @@ async def evaluate_due(app: App, look_back_h: int = LOOK_BACK_H) -> int:
             )
             if made.is_damaged:
                 _log.warning(
-                    "a recommendation could not be evaluated", decision=decision_id, error=made.reason
+                    "a recommendation could not be evaluated; `regimed evaluate` does it after the repair",
+                    decision=decision_id,
+                    error=made.reason,
                 )
             if made.file is not None:
                 files[made.path] = encode_evaluation(made.file)

@@ -24,6 +24,7 @@ def health(app: App) -> dict[str, Any]:
         _grids(app),
         *([] if app.shadow is None else [_shadow(app, app.shadow)]),
         _git(app),
+        _kpis(app),
         _workers(app),
         _disk(app),
     ]
@@ -261,6 +262,15 @@ def _git(app: App) -> dict[str, Any]:
         "remote": "none: everything stays on this disk"
         if not app.settings.data_repository.remote
         else "configured",
+    }
+
+
+def _kpis(app: App) -> dict[str, Any]:
+    trouble = app.board.kpis_trouble
+    return {
+        "name": "kpis",
+        "status": "warn" if trouble else "pass",
+        "output": f"the day's KPIs are not recorded yet: {trouble}" if trouble else "",
     }
 
 

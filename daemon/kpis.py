@@ -37,6 +37,7 @@ async def record_kpis(app: App) -> int:
             if due is None or due[0] >= today or not await _record(app, *due):
                 return written
         except (DataInvalid, CommitFailed, HistoryRefused) as error:
+            app.board.kpis_to = None  # durable or not: the files say which day is the newest
             if app.board.kpis_trouble != str(error):
                 app.board.kpis_trouble = str(error)
                 _log.warning("KPIs not recorded yet", error=str(error))

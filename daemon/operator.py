@@ -48,26 +48,36 @@ async def settle_timers(app: App) -> int:
     running = {grid.grid_id for grid in grids if grid is not None and grid.running}
     settled = 0
     for key, state in app.board.markets.items():
+        reached, lasting = state.newest, False
         past = await app.store.recent_advice(key, newest, min(state.settled_to or newest, newest))
         for due in due_timers(past, now, app.settings.advice):
             is_news = due.advice.grid_id in running and due.advice.closes_at > lately
             if due.what == "louder" and not is_news:
                 continue  # stopped by hand, or told anew by the hours since: nobody is woken for it
             reach("timers.before_settle")
-            settled += await _settled(app, key, due)
-        state.settled_to = state.newest
+            if due.what == "louder":
+                settled += await _told_louder(app, key, due)
+            elif await _expired(app, due):
+                settled += 1
+            else:
+                lasting = True
+        if not lasting:  # hours that were judged meanwhile were not looked at
+            state.settled_to = reached
     return settled
 
 
-async def _settled(app: App, key: str, due: Due) -> bool:
-    if due.what == "louder":
-        told = await anyio.to_thread.run_sync(app.outbox.enqueue, louder_notice(key, due.advice, due.at))
-        if told:
-            app.bells.notifier.ring()
-        return told
-    deed = Deed(Answer.EXPIRED, due.at, SYSTEM)
+async def _told_louder(app: App, key: str, due: Due) -> bool:
+    """Tell that a stop waits for an answer; False where that was told already."""
+    told = await anyio.to_thread.run_sync(app.outbox.enqueue, louder_notice(key, due.advice, due.at))
+    if told:
+        app.bells.notifier.ring()
+    return told
+
+
+async def _expired(app: App, due: Due) -> bool:
+    """Record that nobody answered in time; False where it has to be tried again."""
     try:
-        await answer(app, due.advice.id, deed)
+        await answer(app, due.advice.id, Deed(Answer.EXPIRED, due.at, SYSTEM))
     except (DataInvalid, CommitFailed, HistoryRefused) as error:
         _log.warning("an expiry was not recorded yet", decision=due.advice.id, error=str(error))
         return False

@@ -64,7 +64,9 @@ def offer_of(
         version: Number that the proposal gets.
         without: A running grid whose capital counts as free, for its own repositioning.
     """
-    spare = allocation(policy.capital, bound_capital(inputs, without), inputs.funds)
+    bound = dict(bound_capital(inputs))
+    freed = Decimal(0) if without is None else bound.pop(without, Decimal(0))
+    spare = allocation(policy.capital, bound, inputs.funds, freed)
     drawn, bars = _range(inputs, analysis, policy, since)
     proposal, factor = None, None
     if analysis is not None and drawn is not None and analysis.atr and inputs.rules is not None:
@@ -106,12 +108,12 @@ def confidence_band(analysis: RegimeAnalysis, factor: float, policy: Policy) -> 
     return band_of(sureness(analysis, factor), analysis.score_model, policy.probation)
 
 
-def bound_capital(inputs: HourInputs, without: str | None = None) -> Mapping[str, Decimal]:
+def bound_capital(inputs: HourInputs) -> Mapping[str, Decimal]:
     """Return what each running grid of the repository binds, quote: its levels, each at its amount."""
     return {
         grid.grid_id: grid.parameters.amount_per_grid * grid.parameters.levels
         for grid in inputs.grids or ()
-        if grid.running and grid.grid_id != without
+        if grid.running
     }
 
 

@@ -195,14 +195,14 @@ class Cases:
 
 
 def cases_of(run: Run, found: dict[str, Any]) -> Cases:
-    start, end = parse_instant(_iso(found["from"])), parse_instant(_iso(found["to"])) + timedelta(hours=1)
+    start, end = parse_instant(_iso(found["from"])), parse_instant(_iso(found["to"])) + timedelta(hours=2)
     name = run.folder.name
     episodes = [
         replace(each, grid_id=f"{name}/{each.grid_id}")
         for each in episodes_in(run.data, KpisConfig(), OutcomesConfig())
     ]
     advice = [replace(each, grid_id=f"{name}/{each.grid_id}") for each in _answered(run.data, start, end)]
-    return Cases(episodes, advice, start, end + timedelta(hours=1))
+    return Cases(episodes, advice, start, end)
 
 
 def _answered(root: Path, start: datetime, end: datetime) -> list[PastAdvice]:

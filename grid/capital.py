@@ -29,7 +29,7 @@ class CapitalConfig(Section):
         1000.0,
         ge=0,
         le=1e12,
-        description="Capital, quote; balances replace it where keys give them.",
+        description="Capital, quote; where keys give balances, no more than is really there.",
     )
     reserve_share: float = Field(0.20, ge=0, le=1, description="Share of the total that is never deployed.")
     reserve_floor_quote: float = Field(0.0, ge=0, le=1e12, description="The reserve is at least this, quote.")
@@ -54,6 +54,10 @@ class Funds:
     total: Decimal
     held: Decimal
 
+    @property
+    def free(self) -> Decimal:
+        return self.total - self.held
+
 
 @dataclass(frozen=True, slots=True)
 class Capital:
@@ -61,11 +65,11 @@ class Capital:
 
     Attributes:
         total: All there is, bound or not.
-        in_orders: Bound by running grids and open orders.
+        in_orders: Bound by running grids.
         unlocked: Total less in orders; negative where more is bound than configured.
         reserve: Stays untouched; rounded up.
         deployable: Unlocked less reserve, at least 0.
-        by_exchange: Whether the total is the exchange's balance, not the configured one.
+        by_exchange: Whether the exchange's balances leave less than what is configured.
     """
 
     total: Decimal
@@ -76,20 +80,25 @@ class Capital:
     by_exchange: bool = False
 
 
-def deployable(config: CapitalConfig, bound: Decimal, funds: Funds | None = None) -> Capital:
-    """Return what may be deployed.
+def deployable(
+    config: CapitalConfig, bound: Decimal, funds: Funds | None = None, freed: Decimal = Decimal(0)
+) -> Capital:
+    """Return what may be deployed: of the configured total, no more than is really there.
 
     Args:
         config: Total and reserve.
-        bound: Quote value bound by running grids, at least 0; what counts where there are no balances.
-        funds: By the exchange, where keys give them: what its orders hold is bound, no more.
+        bound: Quote value bound by running grids, at least 0. Whether an exchange keeps it in orders, in coin
+            or in a bot, it is not free.
+        funds: By the exchange, where keys give them.
+        freed: What a grid that is to be moved binds: it is there once more when the grid has been stopped.
     """
-    total, in_orders = (_exact(config.total_quote), bound) if funds is None else (funds.total, funds.held)
-    unlocked = total - in_orders
+    total = _exact(config.total_quote)
+    there = total if funds is None else max(Decimal(0), funds.free) + bound + freed
+    by_exchange, total = there < total, min(there, total)
+    unlocked = total - bound
     share, floor = _exact(config.reserve_share) * total, _exact(config.reserve_floor_quote)
     reserve = max(share, floor).quantize(config.quote_step, ROUND_CEILING)
-    free = max(Decimal(0), unlocked - reserve)
-    return Capital(total, in_orders, unlocked, reserve, free, by_exchange=funds is not None)
+    return Capital(total, bound, unlocked, reserve, max(Decimal(0), unlocked - reserve), by_exchange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,12 @@ class Allocation:
     capital: Capital
 
 
-def allocation(config: CapitalConfig, bound: Mapping[str, Decimal], funds: Funds | None = None) -> Allocation:
+def allocation(
+    config: CapitalConfig,
+    bound: Mapping[str, Decimal],
+    funds: Funds | None = None,
+    freed: Decimal = Decimal(0),
+) -> Allocation:
     """Return what one more grid may use beside those that run.
 
     In SINGLE_GRID mode that is all that is deployable, but nothing beside a running grid. In MULTI_GRID mode
@@ -118,10 +132,10 @@ def allocation(config: CapitalConfig, bound: Mapping[str, Decimal], funds: Funds
     Args:
         config: Mode, total, reserve.
         bound: What each running grid binds, quote, by grid id.
-        funds: As in `deployable`.
+        funds, freed: As in `deployable`.
     """
     running = tuple(sorted(bound))
-    capital = deployable(config, sum(bound.values(), Decimal(0)), funds)
+    capital = deployable(config, sum(bound.values(), Decimal(0)), funds, freed)
     most = 1 if config.mode is CapitalMode.SINGLE_GRID else config.most_grids
     if len(running) >= most:
         names = ", ".join(running)

@@ -45,6 +45,8 @@ class ValueForm(Generic[Value]):
         """
         if not isinstance(record, Mapping):
             raise DataInvalid(where, "", f"expected a mapping, got {type(record).__name__}")
+        for name in sorted(self._fields - set(record)):  # also one that has a default: nothing is assumed
+            raise DataInvalid(where, name, "missing")
         try:
             text = json.dumps(record)  # JSON has lists where the value has tuples
             value = self._form.validate_json(text, strict=True)

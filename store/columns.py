@@ -158,13 +158,11 @@ def columns_of(snapshot: MarketSnapshot, name: SnapshotName) -> HourColumns:
 
 
 def _funds(account: Mapping[str, Any] | None, symbol: str) -> Funds | None:
-    """Return the quote coin of an account; None without one, or where it does not tell of the coin."""
+    """Return the quote coin of an account, nothing where it tells of none; None without an account."""
     if account is None:
         return None
     quote = symbol.rpartition("-")[2]
     own = [balance for balance in account["balances"] if balance["currency"] == quote]
-    if not own:
-        return None
     return Funds(*(sum((Decimal(each[name]) for each in own), Decimal(0)) for name in ("balance", "holds")))
 
 

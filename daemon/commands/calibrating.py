@@ -69,7 +69,8 @@ def calibrate(
     maker_bps = _maker_bps(settings)
     if data is None:
         root = repo or settings_of(config).data_repository.base_path
-        source = _of_repository(key, root, venue)
+        collection = CollectionSettings() if settings is None else settings.collection
+        source = _of_repository(key, root, venue, collection.max_missing_minutes)
     else:
         source = _of_recordings(_market(key, data, venue))
     hours = source.hours
@@ -118,15 +119,13 @@ def _of_recordings(market: RecordedMarket) -> _Source:
     )
 
 
-def _of_repository(key: str, root: Path, venue: str | None) -> _Source:
+def _of_repository(key: str, root: Path, venue: str | None, max_missing_minutes: int) -> _Source:
     """Return every hour that a data repository knows of a market, as known now."""
     if venue is not None:
         fail("--venue chooses among recorded files and needs --data", 2)
     key_of(key)
     spans = dict.fromkeys((Timeframe.H1, Timeframe.H4), _EVERYTHING_D)
-    store = ReadOnlyStore(
-        root, max_missing_minutes=CollectionSettings().max_missing_minutes, timeframes=spans
-    )
+    store = ReadOnlyStore(root, max_missing_minutes=max_missing_minutes, timeframes=spans)
     newest = store.ledger.newest_judged(key)
     if newest is None:
         fail(f"{root}: no judged hour of {key}; regimed calibrate KEY --data FOLDER measures recordings", 1)

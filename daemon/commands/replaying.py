@@ -47,9 +47,11 @@ def replay(
         fail("name one recommendation, or --all", 2)
     root = repo or settings_of(config).data_repository.base_path
     asked = list(decision_ids(root)) if decision_id is None else [decision_id]
+    if not asked:
+        fail(f"{root}: no recommendation is on record there", 1)
     by_market: dict[str, list[str]] = defaultdict(list)
     for each in asked:
-        by_market[read_advice(root, each).file.market].append(each)
+        by_market[_market_of(root, each)].append(each)
     replayer = Replayer(root)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     compared, differing = 0, 0
@@ -70,6 +72,14 @@ def replay(
         print(f"{decision_id}: identical, byte for byte")
     if differing:
         raise Finding(1)
+
+
+def _market_of(root: Path, decision_id: str) -> str:
+    """Return the market of a recommendation, from its name where its file cannot be read."""
+    try:
+        return read_advice(root, decision_id).file.market
+    except DataInvalid:
+        return decision_id.partition("/dec-")[2].rpartition("-")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +111,7 @@ class Replayer:
         return sum(wrong is not None for wrong in self._checked.values())
 
     def replayed(self, market: str, ids: Sequence[str], *, digests_only: bool = False) -> Iterator[Replayed]:
-        """Yield each recommendation of one market, compared with what it is recomputed to.
-
-        Raises:
-            DataInvalid: The recommendation itself cannot be read.
-        """
+        """Yield each recommendation of one market, compared with what it is recomputed to."""
         policies = Policies(self.root, None)
         store = ReadOnlyStore(
             self.root,
@@ -113,12 +119,12 @@ class Replayer:
             timeframes=policies.timeframes,
         )
         for decision_id in ids:
-            file = read_advice(self.root, decision_id).file
-            wrong = tuple(self._wrong_inputs(store, file.inputs.files))
-            if digests_only or wrong:
-                yield Replayed(decision_id, wrong)
-                continue
             try:
+                file = read_advice(self.root, decision_id).file
+                wrong = tuple(self._wrong_inputs(store, file.inputs.files))
+                if digests_only or wrong:
+                    yield Replayed(decision_id, wrong)
+                    continue
                 (inputs,) = store.read_inputs(market, [Hour.parse(file.hour)])
                 found = evaluate(inputs, policies.named(file.config_hash))
             except DataInvalid as error:

@@ -13,10 +13,12 @@ from structlog.testing import capture_logs
 from daemon import evaluating, kpis
 from daemon.control import controlling
 from daemon.evaluating import evaluate_due
+from daemon.health import health
 from daemon.kpis import record_kpis
 from daemon.rehearsal import answer_open_advice
 from daemon.workers import load_state
 from decisions.kpi_day import DAY
+from market import failpoints
 from market.hours import Hour, parse_instant
 from store import yaml_text
 from store.advice import decision_ids
@@ -126,6 +128,7 @@ async def test_trouble_keeps_a_day_waiting_and_is_said_once(tmp_path):
             assert [await record_kpis(there.app) for _ in range(3)] == [0, 0, 0]
         assert [line["event"] for line in told] == ["KPIs not recorded yet"]
         assert "grids/eth-usdt-9.yaml" in told[0]["error"]
+        assert "grids/eth-usdt-9.yaml" in health(there.app)["checks"]["kpis"]["output"]
         bad.unlink()
         (tmp_path / "data" / "kpis").write_text("in the way")
         with capture_logs() as told:
@@ -135,7 +138,34 @@ async def test_trouble_keeps_a_day_waiting_and_is_said_once(tmp_path):
         (tmp_path / "data" / "kpis").unlink()
         assert await record_kpis(there.app) == 1
         assert there.app.board.kpis_trouble is None
+        assert health(there.app)["checks"]["kpis"]["status"] == "pass"
     assert_sound(tmp_path)
+
+
+async def test_a_day_whose_commit_failed_is_not_made_twice(tmp_path):
+    """The file is durable and gets into the history later; the next day follows it, with no restart."""
+    async with house(tmp_path, start=START.plus(23), **LOOSE) as there:
+        await run_grid(there, 2000, 2200, START.plus(23))
+        await there.hour(START.plus(23))
+        failpoints.arm("writer.before_commit", fails)
+        try:
+            assert await record_kpis(there.app) == 0
+        finally:
+            failpoints.disarm()
+        assert there.app.board.kpis_trouble is not None
+        first = (tmp_path / "data" / kpis_path(MONDAY)).read_bytes()
+        await there.app.store.flush()
+        await there.hours(START.plus(24), 24)
+        assert await record_kpis(there.app) == 1
+        assert there.app.board.kpis_trouble is None
+        assert (tmp_path / "data" / kpis_path(MONDAY)).read_bytes() == first
+        assert (tmp_path / "data" / kpis_path(MONDAY + timedelta(days=1))).exists()
+    assert_sound(tmp_path)
+
+
+def fails():
+    """Stands for a Git that cannot commit."""
+    raise OSError("no commit today")
 
 
 async def test_a_market_that_left_the_configuration_holds_no_day_up(tmp_path):

@@ -106,7 +106,8 @@ async def test_a_dangerous_key_stops_the_program(tmp_path, key, words):
 
 async def test_a_trading_key_brings_the_account_into_the_snapshot(tmp_path):
     """Balances and open orders, only with keys, only when fresh."""
-    async with house(tmp_path, exchange=with_key(tmp_path, TRADING_KEY)) as there:
+    rich = {"total_quote": 1e12}
+    async with house(tmp_path, exchange=with_key(tmp_path, TRADING_KEY), capital=rich) as there:
         await verify_keys(there.app)
         assert there.app.board.exchanges["sandbox"].keys == "verified"
         await there.hour(START)

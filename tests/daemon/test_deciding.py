@@ -77,6 +77,22 @@ def test_every_recommendation_replays_to_the_byte_and_a_changed_input_is_named(d
     assert f"{count - 2} identical" in every.stdout
 
 
+def test_a_replay_of_all_says_what_it_cannot_read_and_goes_on(demo, tmp_path):
+    """One unreadable recommendation is named, the others are compared; a folder without any is no success."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(demo / "remote.git"), str(clone)], check=True)
+    count = len(list(decision_ids(clone)))
+    broken = newest(demo)
+    (clone / decision_path(broken)).write_text("schema_version: 1\n")
+    every = regimed("replay", "--all", "--repo", str(clone))
+    assert every.returncode == 1
+    assert f"{broken}: cannot be recomputed: " in every.stdout
+    assert f"{count} recommendations replayed: " in every.stdout
+    assert "Traceback" not in every.stderr
+    nothing = regimed("replay", "--all", "--repo", str(tmp_path / "nowhere"))
+    assert (nothing.returncode, "no recommendation is on record" in nothing.stderr) == (1, True)
+
+
 def test_a_record_of_another_engine_is_shown_field_by_field(demo, tmp_path):
     """Both versions are named, and each field that differs with both values."""
     clone = tmp_path / "clone"

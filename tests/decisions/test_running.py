@@ -18,7 +18,7 @@ from decisions.recommendation import Action, Kind, Recommendation
 from decisions.timers import PastAdvice
 from exits.config import ExitsConfig
 from exits.states import ExitState
-from grid.capital import CapitalConfig
+from grid.capital import CapitalConfig, Funds
 from grid.economics import TradingRules
 from grid.parameters import GridKind
 from grid.probation import ProbationConfig
@@ -242,6 +242,21 @@ def test_property_53_a_move_is_advised_only_beyond_one_spacing_and_in_a_range(
 
 
 SHIFTED = replace(ANALYSIS.range, lower=1960.0, upper=2160.0)
+
+
+def test_a_move_has_what_the_grid_itself_binds_whatever_else_the_account_holds():
+    """Its own coin and cash are there once more when it has been stopped; nothing of others' is taken."""
+    wanders = analysis(range=SHIFTED)
+    plain = managed(wanders)
+    assert plain.proposed is not None
+    for free in (50_000, 1_000, 0):
+        moved = managed(wanders, funds=Funds(Decimal(free), Decimal(0)))
+        assert moved.action is Action.ADJUST
+        assert moved.proposed is not None
+        bound = min(Decimal(free) + GRID.parameters.amount_per_grid * GRID.parameters.levels, Decimal(1000))
+        assert moved.proposed["investment"] <= float(bound) * 0.8
+        if bound == 1000:
+            assert moved.proposed == plain.proposed
 
 
 def test_a_move_makes_a_grid_of_the_same_kind_only():

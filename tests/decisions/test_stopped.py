@@ -534,13 +534,17 @@ def test_property_72_a_proposal_equal_to_the_stopped_configuration_is_refused(fi
 
 
 def test_balances_decide_about_capital_where_keys_give_them():
-    """What the exchange holds free, less the reserve; the check says whose figure it is."""
-    poor = evaluate(inputs(funds=Funds(Decimal(100), Decimal(95))), policy())
+    """No more than the exchange holds free, less the reserve; the check says whose figure it is."""
+    poor = evaluate(inputs(funds=Funds(Decimal(100), Decimal(100))), policy())
     assert advice_of(poor).action is Action.NO_SETUP
     assert advice_of(poor).reason == "the reserve leaves nothing to deploy"
-    rich = advice_of(evaluate(inputs(funds=Funds(Decimal(5_000), Decimal(0))), policy()))
-    (told,) = [check for check in rich.checks if check.name == "capital"]
-    assert told.reason == "4000.00 may be used by the exchange's balances, 1000.00 stay in reserve"
+    for total, words in (
+        (500, "400.00 may be used by the exchange's balances, 100.00 stay in reserve"),
+        (50_000, "800.00 may be used, 200.00 stay in reserve"),
+    ):
+        advice = advice_of(evaluate(inputs(funds=Funds(Decimal(total), Decimal(0))), policy()))
+        (told,) = [check for check in advice.checks if check.name == "capital"]
+        assert told.reason == words
 
 
 def test_capital_bound_elsewhere_is_the_reason_and_not_what_follows_from_it():

@@ -29,14 +29,28 @@ def test_capital_by_hand():
     )
 
 
-def test_balances_replace_what_is_configured():
-    """Also for the reserve; what the exchange's orders hold is bound, and not once more what grids bind."""
-    told = deployable(SINGLE, Decimal(700), Funds(Decimal(5_000), Decimal(300)))
-    assert (told.total, told.in_orders, told.unlocked) == (5_000, 300, 4_700)
-    assert (told.reserve, told.deployable, told.by_exchange) == (1_000, 3_700, True)
-    assert deployable(SINGLE, Decimal(0)).by_exchange is False
-    poor = allocation(MULTI, {}, Funds(Decimal(100), Decimal(90)))
-    assert (poor.amount, poor.refused) == (0, "the reserve leaves nothing to deploy")
+@pytest.mark.parametrize(
+    ("bound", "freed", "funds", "total", "free", "limits"),
+    [
+        (0, 0, None, 1000, 800, False),
+        (0, 0, (50_000, 0), 1000, 800, False),
+        (0, 0, (1000, 0), 1000, 800, False),
+        (0, 0, (999, 0), 999, Decimal("799.2"), True),
+        (0, 0, (500, 100), 400, 320, True),
+        (300, 0, (700, 0), 1000, 500, False),  # in a bot of the exchange: the account does not tell of it
+        (300, 0, (850, 150), 1000, 500, False),  # half in orders, half in coin
+        (300, 0, (100, 50), 350, 0, True),
+        (0, 300, (100, 50), 350, 280, True),  # the grid itself is to be moved
+        (0, 0, (100, 200), 0, 0, True),
+    ],
+)
+def test_no_more_is_deployed_than_is_there(bound, freed, funds, total, free, limits):
+    """The configured total is the most; what grids bind is not free, wherever the exchange keeps it."""
+    told = deployable(
+        SINGLE, Decimal(bound), None if funds is None else Funds(*map(Decimal, funds)), Decimal(freed)
+    )
+    assert (told.total, told.deployable, told.by_exchange) == (total, free, limits)
+    assert (told.in_orders, told.unlocked) == (bound, total - bound)
 
 
 @pytest.mark.parametrize(("floor", "reserve"), [(199.99, 200), (200, 200), (200.01, Decimal("200.01"))])
@@ -49,9 +63,10 @@ def test_the_reserve_has_a_floor(floor, reserve):
 def test_property_44_the_reserve_is_never_touched(total, bound, share, floor):
     """Whatever is deployable leaves the reserve in what is unlocked."""
     config = CapitalConfig(reserve_share=share, reserve_floor_quote=floor)
-    told = deployable(config, bound, Funds(total, bound))
+    told = deployable(config, bound, Funds(total, Decimal(0)))
     assert told.deployable >= 0
-    assert told.reserve >= Decimal(repr(floor)) and told.reserve >= Decimal(repr(share)) * total
+    assert told.total <= min(total + bound, Decimal(1000))
+    assert told.reserve >= Decimal(repr(floor)) and told.reserve >= Decimal(repr(share)) * told.total
     if told.deployable > 0:
         assert told.unlocked - told.deployable == told.reserve
     else:
@@ -103,8 +118,7 @@ def test_amounts_are_rounded_down_to_the_quote_coins_places():
 )
 def test_property_44_an_allocation_is_deployable_and_the_modes_limit_holds(mode, bound, total, most):
     """However many run and whatever they bind."""
-    held = sum(bound.values(), Decimal(0))
-    told = allocation(CapitalConfig(mode=mode, most_grids=most), bound, Funds(total, held))
+    told = allocation(CapitalConfig(mode=mode, most_grids=most), bound, Funds(total, Decimal(0)))
     assert 0 <= told.amount <= told.capital.deployable
     assert (told.amount == 0) == (told.refused is not None)
     limit = 1 if mode is CapitalMode.SINGLE_GRID else most

@@ -71,6 +71,17 @@ def test_another_value_is_refused_by_field(change: dict[str, Any], words: str):
     assert len(str(refused.value)) < 250
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    bars: int = 0
+
+
+def test_a_field_with_a_default_is_asked_for_too():
+    """What is missing in a record is not assumed."""
+    with pytest.raises(DataInvalid, match="bars: missing"):
+        ValueForm(Counts).of_record({}, "here")
+
+
 def test_what_is_no_mapping_is_refused():
     """By its kind."""
     with pytest.raises(DataInvalid, match="expected a mapping, got list"):

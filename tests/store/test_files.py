@@ -181,7 +181,7 @@ def test_the_quick_way_sees_the_same_hour():
 
 
 def test_the_funds_of_an_hour_are_its_quote_coin():
-    """Both ways of reading; a coin that the account does not tell of is unknown, and so is no account."""
+    """Both ways of reading; an account that tells nothing of the coin has none of it."""
     found = decode_columns(encode_snapshot(full_snapshot()), NAME.path, NAME).funds
     assert found == Funds(Decimal("12.5"), Decimal("2.5"))
     assert columns_of(full_snapshot(), NAME).funds == found
@@ -189,7 +189,7 @@ def test_the_funds_of_an_hour_are_its_quote_coin():
         full_snapshot(),
         account=Account(({"currency": "ETH", "balance": "1", "available": "1", "holds": "0"},), ()),
     )
-    assert decode_columns(encode_snapshot(other), NAME.path, NAME).funds is None
+    assert decode_columns(encode_snapshot(other), NAME.path, NAME).funds == Funds(Decimal(0), Decimal(0))
     assert columns_of(hour_snapshot(HOUR), NAME).funds is None
 
 
