@@ -49,7 +49,7 @@ def spoilt(path: str, value: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("path", "value", "field", "problem"),
     [
-        ("hour", ..., "hour", "required"),
+        ("hour", ..., "hour", "missing"),
         ("more", 1, "more", "nexpected"),
         ("gates.0.more", 1, "gates.0.more", "nexpected"),
         ("gates.0.details.0.more", 1, "gates.0.details.0.more", "nexpected"),
