@@ -270,7 +270,7 @@ def _kpis(app: App) -> dict[str, Any]:
     return {
         "name": "kpis",
         "status": "warn" if trouble else "pass",
-        "output": f"the day's KPIs are not recorded yet: {trouble}" if trouble else "",
+        "output": f"the day's KPIs wait: {trouble}; mend it, and each day is made up for" if trouble else "",
     }
 
 

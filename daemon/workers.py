@@ -42,7 +42,7 @@ _log = structlog.get_logger("workers")
 RESTART_WAIT_S = (1.0, 5.0, 30.0, 60.0)
 MARKET_WAIT_S = (0.0, 60.0, 120.0, 300.0, 900.0)
 CLOCK_EVERY_S = 50.0
-SETTLED_BEFORE_H = 48
+SETTLED_BEFORE_H = 48  # a stop may have come after an hour was told and before its timers were settled
 PUSH_EVERY_S = 2.0
 PUSH_WAIT_S = (15.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 CYCLE_STOP_S = 15.0  # with the two below and the store's own closing: under 45 s in all
@@ -151,7 +151,7 @@ async def load_state(app: App) -> None:
             continue
         state.newest_candle_at = state.newest.closes_at
         told_to = state.newest if state.told is None else state.told.hour
-        state.settled_to = told_to.plus(-SETTLED_BEFORE_H)  # a stop may have come before the timers did
+        state.settled_to = told_to.plus(-SETTLED_BEFORE_H)
         found = await anyio.to_thread.run_sync(recorded_facts, app, market.key, state.newest)
         if found is None:
             continue

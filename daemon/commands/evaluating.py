@@ -20,7 +20,7 @@ from daemon.commands.sharing import (
     FormatOption,
     checked_format,
     console,
-    fail,
+    day_named,
     in_loop,
     print_json,
     settings_of,
@@ -35,7 +35,6 @@ from store.advice import decision_ids
 from store.change_set import ChangeSet
 from store.decision_files import evaluation_path
 from store.grids import GridShelf
-from store.kpi_files import day_of
 from store.ledger import Ledger
 from store.minutes import MinuteShelf
 from store.outcomes import OpenHorizon, close_named, encode_evaluation, open_horizons
@@ -75,10 +74,7 @@ def evaluate(
     """
     checked_format(form)
     if since is not None:
-        try:
-            day_of(since)
-        except ValueError:
-            fail(f"--since: {since!r} is not a day; expected 2026-02-02", 2)
+        day_named(since, "--since")
     settings, time = settings_of(config), clock_of(clock)
     root = settings.data_repository.base_path
     if not (root / ".git").is_dir():

@@ -17,6 +17,7 @@ from daemon.commands.sharing import (
     RepoOption,
     checked_format,
     console,
+    day_named,
     fail,
     print_json,
     settings_of,
@@ -31,7 +32,7 @@ from regime.config import RegimeConfig
 from store.episodes import answered_between, episodes_of
 from store.grids import GridShelf
 from store.inputs import ReadOnlyStore
-from store.kpi_files import day_of, decode_kpis, kpis_path, newest_day
+from store.kpi_files import decode_kpis, kpis_path, newest_day
 from store.ledger import Ledger
 from store.minutes import MinuteShelf
 
@@ -61,14 +62,14 @@ def kpis(
     if day is not None:
         if first is not None or last is not None:
             fail("--day names one day's record; leave --from and --to out", 2)
-        _show_day(repo or settings_of(config).data_repository.base_path, _day(day, "--day"), form)
+        _show_day(repo or settings_of(config).data_repository.base_path, day_named(day, "--day"), form)
         return
     settings = None if repo is not None and config is None else settings_of(config)
     root = repo if repo is not None else settings_of(config).data_repository.base_path
     report = kpis_of(
         root,
-        None if first is None else _day(first, "--from"),
-        None if last is None else _day(last, "--to"),
+        None if first is None else day_named(first, "--from"),
+        None if last is None else day_named(last, "--to"),
         KpisConfig() if settings is None else settings.kpis,
         OutcomesConfig() if settings is None else settings.outcomes,
     )
@@ -150,13 +151,6 @@ def episodes_in(root: Path, config: KpisConfig, outcomes: OutcomesConfig) -> lis
 
 
 _SPANS = {Timeframe.H1: RegimeConfig().history.days(Timeframe.H1)}
-
-
-def _day(text: str, option: str) -> datetime:
-    try:
-        return day_of(text)
-    except ValueError:
-        return fail(f"{option}: {text!r} is not a day; expected 2026-02-02", 2)
 
 
 def _number(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -17,6 +18,7 @@ from daemon.configuration import PREFIX, load_settings
 from daemon.settings import Settings
 from market.hours import Hour
 from market.keys import checked_key
+from store.kpi_files import day_of
 
 T = TypeVar("T")
 DEFAULT_CONFIG = Path("config.yaml")
@@ -68,6 +70,14 @@ def hour_of(text: str, option: str) -> Hour:
         return Hour.parse(text)
     except ValueError as error:
         return fail(f"{option}: {error}", 2)
+
+
+def day_named(text: str, option: str) -> datetime:
+    """Return the first instant of the day that an option names."""
+    try:
+        return day_of(text)
+    except ValueError:
+        return fail(f"{option}: {text!r} is not a day; expected 2026-02-02", 2)
 
 
 def key_of(text: str) -> str:
