@@ -16,6 +16,7 @@ from pathlib import Path
 
 from daemon.clock import ScaledClock
 from market.hours import Hour
+from store.ledger import Ledger
 
 REGIMED = [sys.executable, "-m", "daemon.cli"]
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -104,6 +105,6 @@ def started(*arguments: str, **environment: str) -> Iterator[Process]:
         process.stdout.close()
 
 
-def hours_of(folder: Path, key: str) -> Sequence[str]:
+def hours_of(folder: Path, key: str) -> Sequence[Hour]:
     """Return the judged hours of a market, oldest first."""
-    return sorted(path.stem for path in (folder / "data" / "metrics" / key).glob("*.yaml"))
+    return Ledger(folder / "data").judged_hours(key)
