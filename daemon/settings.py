@@ -22,6 +22,7 @@ from market.costs import FEES_BY_KIND, LIQUIDITY_BY_TIER, Fees
 from market.errors import DataInvalid
 from market.keys import checked_key
 from market.snapshot import digest_of
+from notifications.settings import NotificationSettings
 from regime.config import RegimeConfig
 from regime.engine import RegimeEngine
 from regime.gates.config import GatesConfig
@@ -104,14 +105,6 @@ class HttpSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address to bind; local unless told otherwise.")
     port: int = Field(8080, ge=0, le=65535, description="0 takes a free port and prints it.")
-
-
-class NotificationSettings(Section):
-    """Who is told, and when silence is worth a word."""
-
-    stale_after_s: float = Field(
-        4500, ge=600, description="Age of the newest judged hour's close that alerts, s."
-    )
 
 
 class HealthSettings(Section):

@@ -191,4 +191,17 @@ class HistoryRefused(StoreError):
 
 
 class NotifyFailed(RegimedError):
-    """Raised when a channel did not take a notice."""
+    """Raised when a channel did not take a notice now.
+
+    Args:
+        problem: What happened, without any secret.
+        wait_s: Seconds before the channel may be tried again; None leaves it to the outbox.
+    """
+
+    def __init__(self, problem: str, wait_s: float | None = None) -> None:
+        self.wait_s = wait_s
+        super().__init__(problem)
+
+
+class NotifyRefused(RegimedError):
+    """Raised when a channel will never take a notice as it is: it must not be sent again."""

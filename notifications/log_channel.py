@@ -23,3 +23,6 @@ class LogChannel:
             title=notice.title,
             body=notice.body,
         )
+
+    async def aclose(self) -> None:
+        """Nothing to give back."""

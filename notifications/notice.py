@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Protocol
+
+MOST_TITLE = 250
+MOST_BODY = 1024
 
 
 class Level(Enum):
@@ -16,6 +19,20 @@ class Level(Enum):
     HIGH = "high"
     EMERGENCY = "emergency"
 
+    @property
+    def rank(self) -> int:
+        return list(Level).index(self)
+
+
+class Kind(StrEnum):
+    """What a notice is about."""
+
+    ADVICE = "advice"
+    MARKET = "market"
+    ANOMALY = "anomaly"
+    DIGEST = "digest"
+    TEST = "test"
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -25,9 +42,12 @@ class Notice:
         dedupe: What it is about: the same words for the same fact, so that a repeated cycle or a
             restart tells nothing twice.
         market: Market key, or `""` for the whole program.
-        title: What happened, in at most 250 characters.
-        body: Why, how sure, what to do, in at most 1024 characters.
+        title: What happened, in at most `MOST_TITLE` characters.
+        body: Why, how sure, what to do, in at most `MOST_BODY` characters.
         at: The instant that it is about (the close of an hour).
+        grid_id: The grid that it is about; `""` for none. Notices of one grid arrive in order.
+        exit_state: The grid's exit state; None where it has none.
+        decision: Id of the recommendation that it tells; `""` for none.
     """
 
     dedupe: str
@@ -36,6 +56,10 @@ class Notice:
     title: str
     body: str
     at: datetime
+    kind: Kind = Kind.MARKET
+    grid_id: str = ""
+    exit_state: str | None = None
+    decision: str = ""
 
 
 class Channel(Protocol):
@@ -48,5 +72,9 @@ class Channel(Protocol):
         """Deliver the notice.
 
         Raises:
-            NotifyFailed: It was not taken; the outbox keeps it and tries again.
+            NotifyFailed: It was not taken now; the outbox keeps it and tries again.
+            NotifyRefused: It will never be taken as it is; trying again would do harm.
         """
+
+    async def aclose(self) -> None:
+        """Give back connections."""

@@ -65,4 +65,6 @@ def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing(tmp_path):
 def judged_in(daemon: Process) -> list[tuple[str, Hour]]:
     """Return the market and hour of each hour that a process said it had judged; its last line may be cut."""
     lines = (json.loads(line) for line in daemon.lines if line.endswith("}"))
-    return [(line["market"], Hour.parse(line["hour"])) for line in lines if line.get("event") == "hour judged"]
+    return [
+        (line["market"], Hour.parse(line["hour"])) for line in lines if line.get("event") == "hour judged"
+    ]

@@ -26,6 +26,9 @@ class Phone:
             raise NotifyFailed("no network")
         self.got.append(notice)
 
+    async def aclose(self):
+        pass
+
 
 class Crash(BaseException):
     pass
