@@ -96,6 +96,9 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             stack.push_async_callback(exchanges[name].aclose)
         for market in settings.markets:
             board.markets[market.key] = MarketState(market.key)
+        outbox = Outbox(
+            settings.state_path / "outbox", [LogChannel()], clock, settings.notifications.quiet_hours
+        )
         app = App(
             settings=settings,
             clock=clock,
@@ -105,11 +108,11 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             shadow=None
             if settings.in_shadow is None
             else Shadow(settings.in_shadow.policy(), str(settings.shadow)),
-            outbox=Outbox(settings.state_path / "outbox", [LogChannel()]),
+            outbox=outbox,
             board=board,
             progress=progress,
             metrics=metrics,
-            bells=Bells([market.key for market in settings.markets]),
+            bells=Bells([market.key for market in settings.markets], outbox.channels),
             told=ToldMemory(settings.state_path / "told"),
             spans=engine.timeframes(),
             minutes=MinuteShelf(store.root),

@@ -30,9 +30,10 @@ class Bell:
 
 
 class Bells:
-    """A bell for each market, and one for each worker beside them."""
+    """A bell for each market and channel, and one for each worker beside them."""
 
-    def __init__(self, keys: Iterable[str]) -> None:
+    def __init__(self, keys: Iterable[str], channels: Iterable[str] = ()) -> None:
+        self.channels = {name: Bell() for name in channels}
         self._markets = {key: Bell() for key in keys}
         self.pusher = Bell()
         self.notifier = Bell()

@@ -9,6 +9,7 @@ from datetime import datetime
 from decisions.inputs import Before
 from market.hours import Hour
 from notifications.messages import HourFacts
+from notifications.pacing import Spell
 from store.shadow_files import ShadowFile
 
 
@@ -21,6 +22,7 @@ class MarketState:
         owed_hours: Hours without a judgement up to `counted_to`, oldest first.
         counted_to: None makes the ledger count anew.
         told: The facts that the operator was told last; what a change is measured against.
+        spells: By running grid, its stay in its exit state and what was told of it.
         caught_up: Hours judged late since the operator was told last.
         lost: Hours whose snapshot went to quarantine and is fetched again.
         known_at: When the newest judgement was made; the next one is not made earlier.
@@ -37,6 +39,7 @@ class MarketState:
     owed_hours: deque[Hour] = field(default_factory=deque)
     counted_to: Hour | None = None
     told: HourFacts | None = None
+    spells: dict[str, Spell] = field(default_factory=dict)
     facts: HourFacts | None = None
     outcome: str | None = None
     last_cycle_at: datetime | None = None

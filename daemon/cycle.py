@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from datetime import datetime
 
 import anyio
 import anyio.to_thread
@@ -15,18 +13,12 @@ from daemon.board import MarketState
 from daemon.collector import Collected, collect_hour, fetch_history, has_history, look_again, now_there
 from daemon.judging import judge, judge_in_shadow
 from daemon.settings import MarketSettings
+from daemon.telling import tell
 from decisions.evaluate import Evaluation
-from decisions.inputs import Before, HourInputs
-from decisions.stopped import warned_in_words
-from market.errors import CommitFailed, DataInvalid, HistoryRefused
+from decisions.inputs import HourInputs
+from market.errors import CommitFailed, HistoryRefused
 from market.failpoints import reach
-from market.hours import Hour, hours_between, last_closed_hour, parse_instant
-from notifications.advice import AdviceFacts, facts_of
-from notifications.messages import HourFacts, hour_notices
-from regime.analysis import RegimeAnalysis
-from store.decision_files import decision_path, decode_decision, recommendation_of
-from store.paths import metrics_path
-from store.records import analysis_of, decode_metrics
+from market.hours import Hour, hours_between, last_closed_hour
 from store.shadow_files import ShadowRecord
 
 _log = structlog.get_logger("cycle")
@@ -91,101 +83,6 @@ async def _record(app: App, evaluation: Evaluation, shadow: ShadowRecord | None)
         raise
     app.board.commit_trouble = None
     return True
-
-
-async def tell(app: App, evaluation: Evaluation, *, recorded: bool) -> None:
-    """Hand the operator what is new in this hour; during catch-up only the newest hour speaks."""
-    state = app.board.markets[evaluation.inputs.key]
-    facts = hour_facts(evaluation)
-    app.board.was_ready = True
-    if state.newest is None or facts.hour >= state.newest:
-        state.newest, state.facts, state.outcome = facts.hour, facts, evaluation.outcome
-        state.grids = Before(facts.hour, evaluation.gates_value(), evaluation.exits_value())
-    if facts.hour < last_closed_hour(app.clock.now()):
-        state.caught_up.append(facts)
-        return
-    meanwhile, state.caught_up = state.caught_up, []
-    await announce(app, state.told, facts, meanwhile, recorded=recorded)
-    state.told = facts
-
-
-async def announce(
-    app: App,
-    before: HourFacts | None,
-    now: HourFacts,
-    meanwhile: Sequence[HourFacts],
-    *,
-    recorded: bool = True,
-) -> None:
-    """Put the notices of an hour into the outbox; the same hour again puts nothing."""
-    for notice in hour_notices(before, now, caught_up=meanwhile, recorded=recorded):
-        await anyio.to_thread.run_sync(app.outbox.enqueue, notice)
-    reach("cycle.before_keep")
-    await anyio.to_thread.run_sync(app.told.keep, now)  # after the notice is durable: rather twice than never
-    reach("cycle.after_keep")
-    app.bells.notifier.ring()
-
-
-def recorded_facts(app: App, key: str, hour: Hour) -> tuple[HourFacts, Before, datetime] | None:
-    """Return a recorded hour: for notices, for the page, and when it was judged; None without a record."""
-    path = metrics_path(key, hour)
-    try:
-        record = decode_metrics((app.store.root / path).read_bytes(), path, (key, hour))
-    except (FileNotFoundError, DataInvalid):
-        return None
-    known_at = parse_instant(record.inputs.known_at)
-    told = (_recorded_advice(app, decision_id, known_at) for decision_id in record.decisions)
-    advice = tuple(each for each in told if each is not None)
-    facts = _facts(key, hour, record.outcome, record.reason, analysis_of(record), advice)
-    grids = Before(hour, record.gate_evaluation, record.exit_evaluation)
-    return facts, grids, known_at
-
-
-def hour_facts(evaluation: Evaluation) -> HourFacts:
-    """Return what a notice needs to know of an hour just judged."""
-    inputs = evaluation.inputs
-    advice = tuple(
-        facts_of(each, warned_in_words(each.expected))
-        for each in evaluation.advice
-        if not each.is_expired(inputs.known_at)  # born expired: recorded, not told as advice
-    )
-    return _facts(inputs.key, inputs.hour, evaluation.outcome, evaluation.reason, evaluation.analysis, advice)
-
-
-def _recorded_advice(app: App, decision_id: str, known_at: datetime) -> AdviceFacts | None:
-    """Return a recorded recommendation's facts, None where it was born expired and is not told as advice.
-
-    None also where it cannot be read: a start must not end there.
-    """
-    path = decision_path(decision_id)
-    try:
-        file = decode_decision((app.store.root / path).read_bytes(), path)
-    except (DataInvalid, OSError):
-        return None
-    advice = recommendation_of(file)
-    return None if advice.is_expired(known_at) else facts_of(advice, warned_in_words(file.expected))
-
-
-def _facts(
-    key: str,
-    hour: Hour,
-    outcome: str,
-    reason: str | None,
-    found: RegimeAnalysis | None,
-    advice: tuple[AdviceFacts, ...],
-) -> HourFacts:
-    return HourFacts(
-        key=key,
-        hour=hour,
-        outcome=outcome,
-        reason=reason,
-        verdict=None if found is None else found.verdict.value,
-        hold_probability=None if found is None else found.hold_probability,
-        price=None if found is None else found.price,
-        lower=None if found is None else found.range.lower,
-        upper=None if found is None else found.range.upper,
-        advice=advice,
-    )
 
 
 async def run_due_hours(app: App, market: MarketSettings, until: Hour | None = None) -> int:

@@ -34,6 +34,7 @@ from daemon.kpis import record_kpis
 from daemon.operator import settle_timers
 from daemon.rehearsal import ANSWERED_AFTER, answer_open_advice, overlooks, start_by_hand
 from daemon.scheduler import ringing
+from daemon.telling import remind
 from daemon.workers import attend, load_state, working
 from exchanges.sandbox.market import SandboxMarket
 from exchanges.sandbox.recorded import RecordedMarket, RecordedSeries
@@ -202,6 +203,7 @@ async def _run_hours(app: App, clock: DrivenClock, plan: DemoPlan, stage: Stage)
             app.progress.stamp("scheduler")
             if index == first.index or plan.rest is not None:
                 await start_by_hand(app, hour, plan.rest)
+            await remind(app)
             await settle_timers(app)
             await _attend_all(app)
             if hour.closes_at.day == 1 or index == first.index:

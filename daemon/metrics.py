@@ -63,6 +63,12 @@ class Metrics:
             buckets=_STAGE_S,
             registry=self.registry,
         )
+        self.notices_held = Counter(
+            "regimed_notices_held",
+            "Notices about an exit state held back: one like it was told just before.",
+            ["market", "state"],
+            registry=self.registry,
+        )
         self.push_failures = Counter(
             "regimed_git_push_failures", "Pushes that failed.", registry=self.registry
         )

@@ -6,6 +6,7 @@ import anyio.to_thread
 import structlog
 
 from daemon.app import App
+from daemon.telling import put_louder
 from decisions.actions import SYSTEM, Answer
 from decisions.timers import Due, due_timers
 from grid.state import state_at
@@ -68,7 +69,10 @@ async def settle_timers(app: App) -> int:
 
 async def _told_louder(app: App, key: str, due: Due) -> bool:
     """Tell that a stop waits for an answer; False where that was told already."""
-    told = await anyio.to_thread.run_sync(app.outbox.enqueue, louder_notice(key, due.advice, due.at))
+    state = app.board.markets[key]
+    facts = None if state.facts is None else state.facts.of_grid(due.advice.grid_id)
+    notice = louder_notice(key, due.advice, None if facts is None else facts.exit_state, due.at)
+    told = await put_louder(app, state, notice)
     if told:
         app.bells.notifier.ring()
     return told

@@ -14,16 +14,19 @@ import anyio.to_thread
 import structlog
 
 from daemon.app import App
+from daemon.board import MarketState
 from daemon.calibrating import calibrate_due
 from daemon.control import controlling
-from daemon.cycle import announce, recorded_facts, run_due_hours
+from daemon.cycle import run_due_hours
 from daemon.evaluating import evaluate_due
+from daemon.facts import facts_between, recorded_facts
 from daemon.http import serving
 from daemon.kpis import record_kpis
 from daemon.operator import settle_timers
 from daemon.progress import LoopWatchdog
 from daemon.scheduler import ringing
 from daemon.settings import MarketSettings
+from daemon.telling import announce, recall_told, remind
 from market.errors import (
     ClockRefused,
     CommitFailed,
@@ -109,6 +112,8 @@ async def working(app: App) -> AsyncIterator[Callable[[], Awaitable[None]]]:
                     busy.start_soon(_supervised, app, f"market {market.key}", _market_worker, market)
                 busy.start_soon(_supervised, app, "pusher", _pusher)
                 busy.start_soon(_supervised, app, "notifier", _notifier)
+                for name in app.outbox.channels:
+                    busy.start_soon(_supervised, app, f"channel {name}", _channel_worker, name)
                 busy.start_soon(_supervised, app, "housekeeper", _housekeeper)
                 busy.start_soon(_supervised, app, "timekeeper", _timekeeper)
                 busy.start_soon(_supervised, app, "historian", _historian)
@@ -157,13 +162,25 @@ async def load_state(app: App) -> None:
             continue
         state.facts, state.grids, state.known_at = found
         state.outcome = state.facts.outcome
-        if state.newest == last_closed_hour(app.clock.now()):
-            await announce(app, state.told, state.facts, ())
-            state.told = state.facts
+        await recall_told(app, market.key)
+        await _tell_what_was_kept(app, state)
     # What was built until now stays: walking it again in every full collection would block the loop.
     gc.collect()
     gc.freeze()
     app.board.ready = True
+
+
+async def _tell_what_was_kept(app: App, state: MarketState) -> None:
+    """Tell the newest hour if a stop came first; older ones speak through the last one caught up."""
+    facts, newest = state.facts, state.newest
+    assert facts is not None and newest is not None
+    first = newest if state.told is None else state.told.hour.plus(1)
+    meanwhile = await anyio.to_thread.run_sync(facts_between, app, state.key, first, newest)
+    if newest >= last_closed_hour(app.clock.now()).plus(-1):
+        await announce(app, state.told, facts, meanwhile)
+        state.told = facts
+    elif first <= newest:
+        state.caught_up = [*meanwhile, facts]
 
 
 async def verify_keys(app: App) -> None:
@@ -311,15 +328,23 @@ async def _pusher(app: App) -> None:
 
 
 async def _notifier(app: App) -> None:
-    """Deliver what waits whenever something was put there, and each minute for what was not taken.
+    """Wake the channels whenever something was put into the outbox, and each minute.
 
     It also says that a market has gone stale: the market's own worker may be the one that hangs.
     """
     while True:
         for key in app.board.markets:
             await _tell_if_stale(app, key)
-        await app.outbox.deliver()
+        for bell in app.bells.channels.values():
+            bell.ring()
         await app.bells.notifier.heard_within(60)
+
+
+async def _channel_worker(app: App, name: str) -> None:
+    """Deliver through one channel whenever something waits for it, at its own pace."""
+    while True:
+        wait_s = await app.outbox.deliver_to(name)
+        await app.bells.channels[name].heard_within(min(wait_s / max(app.clock.rate, 1.0), 60.0))
 
 
 async def _historian(app: App) -> None:
@@ -332,9 +357,10 @@ async def _historian(app: App) -> None:
 
 
 async def _timekeeper(app: App) -> None:
-    """Settle the timers each minute: advice that ran out, stops that nobody answered."""
+    """Settle the timers each minute: states that stand unanswered, advice that ran out, stops too."""
     while True:
         await app.bells.timekeeper.heard()
+        await remind(app)
         await settle_timers(app)
 
 

@@ -11,11 +11,16 @@ SYSTEM = "system"
 
 
 class Answer(StrEnum):
-    """What a deed was. EXPIRED is the system's: nobody answered in time."""
+    """What a deed was.
+
+    ACKNOWLEDGE says: I know, remind me no more; it settles nothing else. EXPIRED is the system's: nobody
+    answered in time.
+    """
 
     ACCEPT = "accept"
     DECLINE = "decline"
     NOTE = "note"
+    ACKNOWLEDGE = "acknowledge"
     EXPIRED = "expired"
 
 

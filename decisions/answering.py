@@ -45,7 +45,7 @@ def check_answer(advice: PastAdvice, answer: Answer, at: datetime, *, late: bool
     Raises:
         DataInvalid: Names the field: answered before, done before the advice, over, or nothing to accept.
     """
-    if answer is Answer.NOTE:
+    if answer in (Answer.NOTE, Answer.ACKNOWLEDGE):
         return
     if advice.answer is not None:
         when, what = advice.answer.at, advice.answer.action

@@ -338,13 +338,13 @@ def _exit_readings(
 
 
 def _acknowledged_at(grid: GridState, inputs: HourInputs) -> datetime | None:
-    """Return when the operator last said to an exit: I know, and I keep the grid. A decline says that."""
+    """Return when the operator last said of an exit: I know. A decline says so too."""
     said = [
         action.at
         for advice in inputs.past
         if advice.grid_id == grid.grid_id and advice.action is Action.STOP_GRID
         for action in advice.actions
-        if action.action is Answer.DECLINE
+        if action.action in (Answer.DECLINE, Answer.ACKNOWLEDGE)
     ]
     return max(said, default=None)
 

@@ -160,6 +160,6 @@ class PeriodCases:
             for advice in self.advice
             if advice.grid_id == episode.grid_id and advice.kind is Kind.MANAGE
             for deed in advice.actions
-            if deed.is_human and deed.action in (Answer.ACCEPT, Answer.DECLINE, Answer.NOTE)
+            if deed.is_human and deed.action is not Answer.EXPIRED
         ]
         return min((at for at in deeds if alert <= at and (not later or at < later[0])), default=None)

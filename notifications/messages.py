@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from market.hours import Hour
 from notifications.advice import AdviceFacts, advice_notice
-from notifications.notice import Level, Notice
+from notifications.notice import MOST_BODY, Level, Notice
+from notifications.text import fit
 
 _CALM = {"RANGE_OK": 0, "RANGE_WEAK": 1, "TRANSITION": 2, "TREND": 3}
 
 
 @dataclass(frozen=True, slots=True)
 class HourFacts:
-    """What a notice needs to know of one judged hour; prices in quote, probability in [0, 1]."""
+    """What a notice needs to know of one judged hour; prices in quote, probability in [0, 1].
+
+    Attributes:
+        missing: Metrics without a value and the weight lost with them, in words; empty when all are there.
+    """
 
     key: str
     hour: Hour
@@ -26,6 +31,11 @@ class HourFacts:
     lower: float | None
     upper: float | None
     advice: tuple[AdviceFacts, ...] = ()
+    missing: str = ""
+
+    def of_grid(self, grid_id: str) -> AdviceFacts | None:
+        """Return what is advised about a grid; None where nothing is."""
+        return next((advice for advice in self.advice if advice.grid_id == grid_id), None)
 
 
 def hour_notices(
@@ -53,17 +63,24 @@ def hour_notices(
 
 def _advice(before: HourFacts | None, now: HourFacts, caught_up: Sequence[HourFacts]) -> list[Notice]:
     blind = f"{now.reason}." if now.verdict is None and now.reason else ""
-    beside = f"{_meanwhile(before, now, caught_up)}{blind}".strip()
-    earlier = {} if before is None else {advice.grid_id: advice for advice in before.advice}
+    beside = " ".join(part for part in (_meanwhile(before, now, caught_up), blind, now.missing) if part)
     found = (
-        advice_notice(now.key, earlier.get(advice.grid_id), advice, now.hour.closes_at, beside)
+        advice_notice(
+            now.key,
+            None if before is None else before.of_grid(advice.grid_id),
+            advice,
+            now.hour.closes_at,
+            beside,
+            [then for facts in caught_up if (then := facts.of_grid(advice.grid_id)) is not None],
+        )
         for advice in now.advice
     )
     return [notice for notice in found if notice is not None]
 
 
 def _notice(now: HourFacts, kind: str, level: Level, title: str, body: str) -> Notice:
-    return Notice(f"{now.key}/{now.hour}/{kind}", now.key, level, title, body, now.hour.closes_at)
+    text = fit([body, now.missing], [], MOST_BODY)
+    return Notice(f"{now.key}/{now.hour}/{kind}", now.key, level, title, text, now.hour.closes_at)
 
 
 def _state(now: HourFacts) -> str:
@@ -85,7 +102,7 @@ def _changed(before: HourFacts, now: HourFacts, caught_up: Sequence[HourFacts]) 
         if now.verdict in ("RANGE_OK", "RANGE_WEAK")
         else "Open no new grid; look at the running one and at its stop."
     )
-    body = f"{_meanwhile(before, now, caught_up)}{_state(now)} {advice}".strip()
+    body = " ".join(part for part in (_meanwhile(before, now, caught_up), _state(now), advice) if part)
     return _notice(now, "verdict", level, f"{now.key}: {before.verdict} to {now.verdict}", body)
 
 
@@ -97,7 +114,7 @@ def _meanwhile(before: HourFacts | None, now: HourFacts, caught_up: Sequence[Hou
     for facts in [*([] if before is None else [before]), *caught_up, now]:
         if facts.verdict and facts.verdict not in path[-1:]:
             path.append(facts.verdict)
-    return f"Caught up {len(caught_up)} h: {' > '.join(path)}. "
+    return f"Caught up {len(caught_up)} h: {' > '.join(path)}."
 
 
 def _blind(now: HourFacts) -> Notice:
@@ -111,8 +128,8 @@ def _seeing_again(before: HourFacts, now: HourFacts) -> Notice:
 
 
 def _unrecorded(notice: Notice) -> Notice:
-    body = f"NOT RECORDED: the commit failed and is tried again; see /health. {notice.body}"
-    return Notice(notice.dedupe, notice.market, notice.level, notice.title, body[:1024], notice.at)
+    said = "NOT RECORDED: the commit failed and is tried again; see /health."
+    return replace(notice, body=fit([], [said, notice.body], MOST_BODY))
 
 
 def stale_notice(key: str, newest: Hour | None, hour: Hour, why: str) -> Notice:
@@ -127,3 +144,8 @@ def stale_notice(key: str, newest: Hour | None, hour: Hour, why: str) -> Notice:
         " Hours are owed, not lost: they are caught up, oldest first.",
         hour.closes_at,
     )
+
+
+def missing_in_words(names: Sequence[str], share: float) -> str:
+    """Return which metrics have no value and the share of the weight that is lost with them."""
+    return f"Without {', '.join(names)}: {share:.0%} of the weight is missing." if names else ""

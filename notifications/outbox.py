@@ -1,30 +1,53 @@
 """The durable outbox: a notice is on disk before anyone tries to send it, and stays until it was taken.
 
-Delivery is at least once for each channel. A file a notice (`{n}-{dedupe}.json`), a line a delivery in
-`told.jsonl`: what stands there is never told again.
+Delivery is at least once for each channel, each at its own pace: one that is dead or slow holds up no other.
+Notices of one grid leave in order; between grids the loudest goes first.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections import OrderedDict
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
+import anyio
 import anyio.to_thread
-import orjson
 import structlog
 
-from market.errors import NotifyFailed
+from market.errors import NotifyFailed, NotifyRefused
 from market.failpoints import reach
-from market.hours import instant_iso, parse_instant
-from notifications.durable import write_durably
-from notifications.notice import Channel, Level, Notice
+from market.ports import Clock
+from notifications.manner import as_told
+from notifications.notice import Channel, Notice
+from notifications.settings import QuietHours
+from notifications.shelf import Shelf, Waiting
 
 _log = structlog.get_logger("outbox")
-REMEMBERED = 5000
+RETRY_S = (5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+LONGEST_SEND_S = 60.0
+
+
+@dataclass
+class ChannelState:
+    """How a channel does.
+
+    Attributes:
+        trouble: Why the last notice did not get through; None after one that did.
+        failing_since: When the first of the failures in a row was; None while there is none.
+        failed_at: When the last failure was; None after a success.
+        not_before: When it is tried again; None for at once.
+        sent_at: When a notice last got through.
+    """
+
+    name: str
+    trouble: str | None = None
+    failing_since: datetime | None = None
+    failures: int = 0
+    failed_at: datetime | None = None
+    not_before: datetime | None = None
+    sent_at: datetime | None = None
 
 
 class Outbox:
@@ -33,144 +56,164 @@ class Outbox:
     Args:
         folder: Kept across restarts; not disposable.
         channels: Where each notice goes.
+        clock: For patience with a channel, and to say how late a notice is.
+        quiet: The operator's quiet hours.
     """
 
-    def __init__(self, folder: Path, channels: Sequence[Channel]) -> None:
-        self._folder = folder
-        self._channels = tuple(channels)
-        self._quiet: set[str] = set()  # channels whose failure was logged and not yet mended
+    def __init__(
+        self, folder: Path, channels: Sequence[Channel], clock: Clock, quiet: QuietHours | None = None
+    ) -> None:
+        self._senders = {channel.name: channel for channel in channels}
+        self._clock, self._quiet = clock, quiet
+        self._lock = threading.Lock()  # notices are put from worker threads
+        self.channels: Mapping[str, ChannelState] = {name: ChannelState(name) for name in self._senders}
         self.outcomes: dict[tuple[str, str], int] = {}
-        folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob("*.tmp"):
-            left.unlink()
-        self._told = self._read_told()
-        self._next = 1 + max((int(path.name.split("-")[0]) for path in self._waiting()), default=0)
+        self._shelf = Shelf(folder)
+        for entry in list(self._shelf.waiting):
+            for gone in set(entry.left) - set(self._senders):  # no longer configured
+                self._shelf.took(entry, gone)
 
     @property
     def waiting(self) -> int:
         """Return how many notices are not yet with every channel."""
-        return len(self._waiting())
+        return len(self._shelf.waiting)
+
+    def waiting_for(self, name: str) -> int:
+        """Return how many notices a channel has still to take."""
+        return sum(name in entry.left for entry in list(self._shelf.waiting))
+
+    def knows(self, dedupe: str) -> bool:
+        """Say whether a notice of this name is on its way or was told already."""
+        with self._lock:
+            return self._shelf.knows(dedupe)
 
     def enqueue(self, notice: Notice) -> bool:
         """Make `notice` durable; returns False when it is on its way or was told already."""
         reach("notify.before_enqueue")
-        tag = _tag(notice.dedupe)
-        if tag in self._told or any(path.name.endswith(f"-{tag}.json") for path in self._waiting()):
-            return False
-        path = self._folder / f"{self._next:08d}-{tag}.json"
-        self._next += 1
-        write_durably(path, orjson.dumps({**_as_json(notice), "left": [c.name for c in self._channels]}))
+        with self._lock:
+            if self._shelf.knows(notice.dedupe):
+                return False
+            self._shelf.put(notice, self._clock.now(), list(self._senders))
         reach("notify.after_enqueue")
         return True
 
     async def deliver(self) -> int:
-        """Send everything that waits, oldest first; returns how many notices are still waiting.
-
-        A channel that fails keeps the notice for itself alone and falls back to the log.
-        """
-        for path in self._waiting():
-            if path.stem.partition("-")[2] in self._told:
-                path.unlink()  # a death between the note and this: it was told, and once is enough
-                continue
-            read = await anyio.to_thread.run_sync(self._read, path)
-            if read is None:
-                continue
-            data, notice = read
-            left = [c for c in self._channels if c.name in data["left"] and not await self._sent(c, notice)]
-            if left:
-                content = orjson.dumps({**data, "left": [c.name for c in left]})
-                await anyio.to_thread.run_sync(write_durably, path, content)
-            else:
-                await anyio.to_thread.run_sync(self._done, path, notice)
+        """Send what waits through every channel that may be tried; returns how many are still waiting."""
+        async with anyio.create_task_group() as group:
+            for name in self._senders:
+                group.start_soon(self.deliver_to, name)
         return self.waiting
 
-    def _read(self, path: Path) -> tuple[dict[str, Any], Notice] | None:
-        """Return what waits in a file; a damaged one is set aside and must not silence those behind it."""
-        try:
-            data = orjson.loads(path.read_bytes())
-            return data, _of_json(data)
-        except (ValueError, TypeError, KeyError) as error:
-            path.rename(path.with_suffix(".damaged"))
-            _log.error("a notice is damaged and was set aside", file=path.name, error=str(error))
-            return None
+    async def deliver_to(self, name: str) -> float:
+        """Send what waits for one channel until all is taken or it fails.
 
-    def _done(self, path: Path, notice: Notice) -> None:
-        self._remember(_tag(notice.dedupe))
-        reach("notify.after_told")
-        path.unlink()
+        Returns:
+            Seconds after which it is worth trying again; infinity when nothing waits.
+        """
+        state = self.channels[name]
+        while (entry := self._next_for(name)) is not None:
+            if (wait := self._patience_s(state)) > 0:
+                return wait
+            if not await self._sent(self._senders[name], state, entry):
+                return self._patience_s(state)
+        return float("inf")
 
-    async def _sent(self, channel: Channel, notice: Notice) -> bool:
+    def _next_for(self, name: str) -> Waiting | None:
+        """Return the oldest notice of the lane that holds the loudest; lanes are grids."""
+        loudest: dict[str, int] = {}
+        heads: dict[str, Waiting] = {}
+        with self._lock:
+            mine = [entry for entry in self._shelf.waiting if name in entry.left]
+        for entry in mine:
+            lane = _lane(entry)
+            heads.setdefault(lane, entry)
+            loudest[lane] = max(loudest.get(lane, 0), entry.notice.level.rank)
+        # Of equally loud lanes the one whose head waits longest: dicts keep the order of arrival.
+        return max(heads.items(), key=lambda lane: loudest[lane[0]])[1] if heads else None
+
+    def _patience_s(self, state: ChannelState) -> float:
+        now = self._clock.now()
+        if state.not_before is None or state.failed_at is None or now < state.failed_at:
+            return 0.0  # nothing failed, or the clock was set back: an old deadline means nothing
+        return max((state.not_before - now).total_seconds(), 0.0)
+
+    async def _sent(self, channel: Channel, state: ChannelState, entry: Waiting) -> bool:
+        """Try to send one notice; True where the channel is through with it."""
+        overtaken = self._is_overtaken(entry, channel.name)
+        told = as_told(entry.notice, entry.put_at, self._clock.now(), overtaken=overtaken, quiet=self._quiet)
         reach("notify.before_send")
         try:
-            await channel.send(notice)
+            with anyio.fail_after(LONGEST_SEND_S):
+                await channel.send(told)
+        except NotifyRefused as error:
+            self._refused(state, told, str(error))
         except NotifyFailed as error:
-            self._count(channel.name, "failed")
-            if channel.name not in self._quiet:
-                self._quiet.add(channel.name)
-                _log.warning(
-                    "notice not taken, kept for later",
-                    channel=channel.name,
-                    error=str(error),
-                    title=notice.title,
-                )
+            self._failed(state, told, str(error), error.wait_s)
             return False
-        if channel.name in self._quiet:
-            self._quiet.discard(channel.name)
-            _log.info("channel recovered", channel=channel.name)
-        self._count(channel.name, "sent")
-        reach("notify.after_send")
+        except TimeoutError:
+            self._failed(state, told, f"no answer within {LONGEST_SEND_S:g} s", None)
+            return False
+        except Exception as error:  # noqa: BLE001 a channel's surprise must not lose a notice
+            self._failed(
+                state, told, f"unexpected {type(error).__name__}", None
+            )  # its text may hold a secret
+            return False
+        else:
+            self._through(state)
+        await anyio.to_thread.run_sync(self._took, entry, channel.name)
         return True
+
+    def _is_overtaken(self, entry: Waiting, name: str) -> bool:
+        grid_id = entry.notice.grid_id
+        if not grid_id:
+            return False
+        with self._lock:
+            mine = [
+                other
+                for other in self._shelf.waiting
+                if other.notice.grid_id == grid_id and name in other.left
+            ]
+        return mine[-1] is not entry
+
+    def _failed(self, state: ChannelState, notice: Notice, problem: str, wait_s: float | None) -> None:
+        now = self._clock.now()
+        state.failures, state.failed_at = state.failures + 1, now
+        patience = RETRY_S[min(state.failures, len(RETRY_S)) - 1]
+        state.not_before = now + timedelta(seconds=max(wait_s or 0.0, patience))
+        state.trouble = problem
+        self._count(state.name, "failed")
+        if state.failing_since is None:
+            state.failing_since = now
+            _log.warning(
+                "notice not taken, kept for later", channel=state.name, error=problem, **_words(notice)
+            )
+
+    def _refused(self, state: ChannelState, notice: Notice, problem: str) -> None:
+        state.trouble = f"refused: {problem}"
+        self._count(state.name, "refused")
+        _log.warning("notice refused, not sent again", channel=state.name, error=problem, **_words(notice))
+
+    def _through(self, state: ChannelState) -> None:
+        if state.failing_since is not None:
+            _log.info("channel recovered", channel=state.name, failures=state.failures)
+        state.trouble, state.failing_since, state.failures = None, None, 0
+        state.failed_at, state.not_before = None, None
+        state.sent_at = self._clock.now()
+        self._count(state.name, "sent")
+        reach("notify.after_send")
+
+    def _took(self, entry: Waiting, name: str) -> None:
+        with self._lock:
+            self._shelf.took(entry, name)
 
     def _count(self, channel: str, outcome: str) -> None:
         self.outcomes[channel, outcome] = self.outcomes.get((channel, outcome), 0) + 1
 
-    def _waiting(self) -> list[Path]:
-        return sorted(self._folder.glob("[0-9]*.json"))
 
-    def _read_told(self) -> OrderedDict[str, None]:
-        """Return the remembered tags, newest last; a line cut short by a crash is left out."""
-        path = self._folder / "told.jsonl"
-        if not path.exists():
-            return OrderedDict()
-        lines = path.read_bytes().split(b"\n")
-        tags = [line.decode() for line in lines[:-1] if len(line) == 64][-REMEMBERED:]
-        if len(lines) > 2 * REMEMBERED or lines[-1]:
-            write_durably(path, "".join(f"{tag}\n" for tag in tags).encode())
-        return OrderedDict.fromkeys(tags)
-
-    def _remember(self, tag: str) -> None:
-        self._told[tag] = None
-        while len(self._told) > REMEMBERED:
-            self._told.popitem(last=False)
-        descriptor = os.open(self._folder / "told.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(descriptor, f"{tag}\n".encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _lane(entry: Waiting) -> str:
+    return entry.notice.grid_id or f"/{entry.notice.market}"
 
 
-def _tag(dedupe: str) -> str:
-    return hashlib.sha256(dedupe.encode()).hexdigest()
-
-
-def _as_json(notice: Notice) -> dict[str, Any]:
-    return {
-        "dedupe": notice.dedupe,
-        "market": notice.market,
-        "level": notice.level.value,
-        "title": notice.title,
-        "body": notice.body,
-        "at": instant_iso(notice.at),
-    }
-
-
-def _of_json(data: dict[str, Any]) -> Notice:
-    return Notice(
-        data["dedupe"],
-        data["market"],
-        Level(data["level"]),
-        data["title"],
-        data["body"],
-        parse_instant(data["at"]),
-    )
+def _words(notice: Notice) -> dict[str, str]:
+    """Return what the log has to say when a channel does not take a notice."""
+    return {"title": notice.title, "body": notice.body, "level_told": notice.level.value}

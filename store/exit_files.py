@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,45 @@ from market.keys import KEY_FORM, checked_key
 from store import disk, yaml_text
 
 SCHEMA_VERSION = 1
+_OPENING = b"\nfact: opening\n"
 _PATH = re.compile(rf"exit_states/(?P<key>{KEY_FORM})/(?P<day>\d{{4}}-\d{{2}}-\d{{2}})\.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class ToldNotice:
+    """A grid's exit state was told to the operator, or folded into a notice of a later state.
+
+    Attributes:
+        at: When it was put on its way.
+        since: Hour at whose close the state began.
+        level: How loudly.
+        key: The notice's name; for a folded one that of the notice that spoke for it.
+        decision: The recommendation that it told; None for a folded one.
+    """
+
+    grid_id: str
+    at: datetime
+    state: ExitState
+    since: str
+    level: str
+    key: str
+    decision: str | None
+    folded: bool = False
+
+    def as_fact(self) -> dict[str, Any]:
+        """Return the document that records it."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "fact": "notice",
+            "at": instant_iso(self.at),
+            "grid_id": self.grid_id,
+            "state": self.state.value,
+            "since": self.since,
+            "level": self.level,
+            "key": self.key,
+            "decision": self.decision,
+            "folded": self.folded,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +79,8 @@ def exit_states_growth(evaluation: Evaluation, root: Path) -> dict[str, bytes]:
     """Return the grown file of the day where the hour brought a fact, nothing where it did not.
 
     The first hour of a day with a running grid writes how all of them stood (`opening`); each change of state
-    is a `transition` with its reasons, the values that fired and where the notice of it is told.
+    is a `transition` with its reasons, the values that fired and the recommendation that tells of it. What
+    was told follows as `notice` (see `notices_growth`).
     """
     inputs = evaluation.inputs
     path = exit_states_path(inputs.key, inputs.hour)
@@ -48,7 +88,7 @@ def exit_states_growth(evaluation: Evaluation, root: Path) -> dict[str, bytes]:
     facts: list[dict[str, Any]] = []
     at = instant_iso(inputs.hour.closes_at)
     exits = evaluation.exits_value()
-    if held is None and exits:
+    if exits and (held is None or _OPENING not in held):
         grids = {
             grid_id: {"state": entry["from"], "since": None if changed(entry) else entry["since"]}
             for grid_id, entry in exits.items()
@@ -76,10 +116,21 @@ def exit_states_growth(evaluation: Evaluation, root: Path) -> dict[str, bytes]:
                 "decision": told.get(grid_id),
             }
         )
-    if not facts:
-        return {}
-    added = b"".join(b"---\n" + yaml_text.dump(fact) for fact in facts)
-    return {path: (held or b"") + added}
+    return {path: _grown(held, facts)} if facts else {}
+
+
+def notices_growth(key: str, told: Sequence[ToldNotice], root: Path) -> dict[str, bytes]:
+    """Return the grown files of the days on which notices about a market's grids were told."""
+    grown: dict[str, bytes] = {}
+    for notice in told:
+        path = f"exit_states/{checked_key(key)}/{notice.at:%Y-%m-%d}.yaml"
+        held = grown[path] if path in grown else disk.read(root / path)
+        grown[path] = _grown(held, [notice.as_fact()])
+    return grown
+
+
+def _grown(held: bytes | None, facts: Sequence[Mapping[str, Any]]) -> bytes:
+    return (held or b"") + b"".join(b"---\n" + yaml_text.dump(dict(fact)) for fact in facts)
 
 
 def changed(entry: Mapping[str, Any]) -> bool:
@@ -100,31 +151,67 @@ def transitions(
     Raises:
         DataInvalid: A file is corrupt; names it.
     """
-    folder = f"exit_states/{checked_key(key)}"
-    for name in disk.names_in(root / folder):
-        found = _PATH.fullmatch(f"{folder}/{name}")
-        if not found:
-            continue
-        day = found["day"]
-        if (first_day and day < first_day) or (last_day and day > last_day):
-            continue
-        path = f"{folder}/{name}"
-        yield from _transitions_of((root / path).read_bytes(), path)
-
-
-def _transitions_of(data: bytes, path: str) -> Iterator[Transition]:
-    for fact in yaml_text.load_all(data, path):
-        if not isinstance(fact, dict) or fact.get("schema_version") != SCHEMA_VERSION:
-            raise DataInvalid(path, "schema_version", f"expected documents of version {SCHEMA_VERSION}")
-        if fact.get("fact") != "transition":
-            continue
-        try:
-            yield Transition(
+    for path, fact in _facts(root, key, "transition", first_day, last_day):
+        with _refusing(path, "transition"):
+            made = Transition(
                 fact["grid_id"],
                 parse_instant(fact["at"]),
                 ExitState(fact["from"]),
                 ExitState(fact["to"]),
                 tuple(fact["reasons"]),
             )
-        except (LookupError, TypeError, ValueError) as error:
-            raise DataInvalid(path, "transition", f"{error!r}") from None
+        yield made
+
+
+def told_notices(root: Path, key: str, first_day: str | None = None) -> Iterator[ToldNotice]:
+    """Yield what was told of the exit states of a market's grids, oldest first.
+
+    Args:
+        root: The repository.
+        key: Market.
+        first_day: Day, `2026-02-02`, included; None for no bound.
+
+    Raises:
+        DataInvalid: A file is corrupt; names it.
+    """
+    for path, fact in _facts(root, key, "notice", first_day, None):
+        with _refusing(path, "notice"):
+            made = ToldNotice(
+                fact["grid_id"],
+                parse_instant(fact["at"]),
+                ExitState(fact["state"]),
+                str(fact["since"]),
+                str(fact["level"]),
+                str(fact["key"]),
+                fact["decision"],
+                bool(fact["folded"]),
+            )
+        yield made
+
+
+def _facts(
+    root: Path, key: str, name: str, first_day: str | None, last_day: str | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    folder = f"exit_states/{checked_key(key)}"
+    for file in disk.names_in(root / folder):
+        found = _PATH.fullmatch(f"{folder}/{file}")
+        if not found:
+            continue
+        day = found["day"]
+        if (first_day and day < first_day) or (last_day and day > last_day):
+            continue
+        path = f"{folder}/{file}"
+        for fact in yaml_text.load_all((root / path).read_bytes(), path):
+            if not isinstance(fact, dict) or fact.get("schema_version") != SCHEMA_VERSION:
+                raise DataInvalid(path, "schema_version", f"expected documents of version {SCHEMA_VERSION}")
+            if fact.get("fact") == name:
+                yield path, fact
+
+
+@contextmanager
+def _refusing(path: str, fact: str) -> Iterator[None]:
+    """Name the file and the fact of what is not as it was written."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DataInvalid(path, fact, repr(error)) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ from store.decision_files import (
     is_action,
     restamped_action,
 )
-from store.exit_files import exit_states_growth
+from store.exit_files import ToldNotice, exit_states_growth, notices_growth
 from store.git import GitCommands, GitFailed, child_processes, git_environment
 from store.grids import GridShelf, judge_of
 from store.inputs import InputReader
@@ -114,6 +114,7 @@ class Store:
         self._reader_thread = anyio.CapacityLimiter(1)
         self._remote_thread = anyio.CapacityLimiter(1)
         self._turn = anyio.Lock()
+        self._growing: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)  # one at a time reads and grows
         self._reading = anyio.Lock()
         self._queue = anyio.Semaphore(settings.queue_bound)
 
@@ -228,6 +229,10 @@ class Store:
             CommitFailed: Not in the history (yet); what is durable is committed by a later call.
             HistoryRefused: The hour was judged already, with another result.
         """
+        async with self._growing[evaluation.inputs.key]:
+            return await self._commit(evaluation, shadow)
+
+    async def _commit(self, evaluation: Evaluation, shadow: ShadowRecord | None) -> Recorded:
         inputs = evaluation.inputs
         path = metrics_path(inputs.key, inputs.hour)
         found = evaluation.analysis
@@ -259,6 +264,23 @@ class Store:
         digests = [(file, digest_of_bytes(files[decision_path(file.id)])) for file in advice]
         await self._in_reader(self._inputs.remember, inputs.key, before, digests)
         return recorded
+
+    async def record_notices(self, key: str, told: Sequence[ToldNotice]) -> Recorded:
+        """Record what the operator was told of a market's exit states.
+
+        Args:
+            key: Market.
+            told: At least one.
+
+        Raises:
+            CommitFailed: Not in the history (yet).
+            HistoryRefused: The files there are not what they were.
+        """
+        async with self._growing[key]:
+            files = await self._in_reader(notices_growth, key, told, self.root)
+            states = ", ".join(dict.fromkeys(f"{notice.grid_id} {notice.state}" for notice in told))
+            change_set = ChangeSet(files, f"[notice] {key}: {states}"[:500])
+            return await self._recorded(change_set, next(iter(files)))
 
     async def recent_advice(self, key: str, until: Hour, since: Hour | None = None) -> Sequence[PastAdvice]:
         """Return the advice of the last hours up to `until` with what was done about it, oldest first.

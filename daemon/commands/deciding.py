@@ -124,7 +124,7 @@ def explain(
 
 def decide(
     decision_id: Annotated[str, typer.Argument(metavar="ID", help="2026-02-02/dec-ETH-USDT-150000")],
-    answer: Annotated[str, typer.Argument(help="accept, decline or note.")],
+    answer: Annotated[str, typer.Argument(help="accept, decline, acknowledge or note.")],
     at: Annotated[
         str | None, typer.Option(help="When it was done, 2026-02-02T15:20:00Z; now if left out.")
     ] = None,
@@ -142,8 +142,8 @@ def decide(
 
     Example: regimed decide 2026-02-02/dec-ETH-USDT-150000 accept --at 2026-02-02T15:20:00Z
     """
-    if answer not in ("accept", "decline", "note"):
-        fail(f"{answer!r}: expected accept, decline or note", 2)
+    if answer not in ("accept", "decline", "acknowledge", "note"):
+        fail(f"{answer!r}: expected accept, decline, acknowledge or note", 2)
     settings, time = settings_of(config), clock_of(clock)
     root = settings.data_repository.base_path
     deed = Deed(

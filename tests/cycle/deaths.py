@@ -22,9 +22,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from daemon.cycle import hour_facts
+from daemon.facts import hour_facts
 from daemon.failures import arm_failpoints
 from daemon.operator import answer, settle_timers
+from daemon.telling import remind
 from decisions.actions import Answer
 from decisions.evaluate import evaluate
 from decisions.inputs import Before
@@ -45,7 +46,7 @@ from tests.cycle.house import SETTLE, START, House, git, house
 from tests.cycle.test_decisions import ANY_CONFIDENCE, ANY_VERDICT, GRID, LOOSE, grid_from
 
 KEY = "ETH-USDT"
-# Setups come at once, stops are told louder after a quarter of an hour, gates ask for little and start anew
+# Setups come at once, an exit is told again after a quarter of an hour, gates ask for little and start anew
 # at a small breakout: what is tested is what a death does to them, not the rules.
 RULES: dict[str, Any] = {
     **LOOSE,
@@ -57,6 +58,7 @@ RULES: dict[str, Any] = {
         "louder_in_transition_min": 15,
         "louder_in_trend_min": 15,
     },
+    "notifications": {"pacing": {"mandatory_h": 0.25}},
     "gates": {
         "breakout_atr": 0.3,
         "transition_bars": 48,
@@ -123,7 +125,7 @@ MOMENTS = (
     Moment("setup expires", 0, 31 * MINUTE),
     Moment("own grid pushed", 0, 40 * MINUTE, _sets_up_a_grid),
     Moment("stop advised", 1),
-    Moment("stop told louder", 1, 16 * MINUTE),
+    Moment("stop told again", 1, 16 * MINUTE),
     Moment("stop accepted", 1, 20 * MINUTE, _accepts_the_stop),
     Moment("gates opened", 2),
     *(Moment(f"hour {index}", index, watched=False) for index in (3, 4, 5, 6, 7)),
@@ -145,6 +147,9 @@ class FilePhone:
         with self._path.open("a") as file:
             file.write(f"{notice.dedupe}\n")
 
+    async def aclose(self) -> None:
+        pass
+
 
 def delivered(folder: Path) -> list[str]:
     """Return what each notice that the phone took is about, oldest first."""
@@ -155,7 +160,7 @@ def delivered(folder: Path) -> list[str]:
 @contextmanager
 def rung(there: House) -> Iterator[None]:
     """Let the notices of a house ring in a file beside it."""
-    there.app.outbox = Outbox(there.folder / "data.state" / "outbox", [FilePhone(there.folder)])
+    there.app.outbox = Outbox(there.folder / "data.state" / "outbox", [FilePhone(there.folder)], there.clock)
     yield
 
 
@@ -165,6 +170,7 @@ async def live(there: House, moment: Moment) -> None:
     if moment.deed is not None:
         await moment.deed(there)
     await there.attend()
+    await remind(there.app)
     await settle_timers(there.app)
     await there.app.outbox.deliver()
     await there.app.store.fetch_and_merge()

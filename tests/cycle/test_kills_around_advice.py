@@ -73,8 +73,9 @@ def test_the_hours_hold_a_timeout_of_each_kind_a_stop_a_gate_pass_and_a_reset(tw
     assert after["own grid pushed"].running
     assert after["stop advised"].facts.advice[0].action == Action.STOP_GRID.value
     assert [what for _, _, what in after["stop advised"].timers] == ["louder"]
-    assert phone["stop told louder"][-1].endswith("/louder")
-    assert phone["stop told louder"][:-1] == phone["stop advised"]
+    assert phone["stop told again"][-1].startswith(f"{GRID}/MANDATORY_EXIT@")
+    assert phone["stop told again"][-1].endswith("/1")
+    assert phone["stop told again"][:-1] == phone["stop advised"]
     assert not after["stop accepted"].running
     assert after["stop accepted"].timers == []
     assert gate("gates opened") == ("NOT_EVALUATED", 0)

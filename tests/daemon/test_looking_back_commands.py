@@ -266,7 +266,7 @@ def test_a_stop_is_accepted_at_its_time_and_price(folder):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("perhaps",), "expected accept, decline or note"),
+        (("perhaps",), "expected accept, decline, acknowledge or note"),
         (("accept", "--at", "noon"), "--at: "),
         (("accept", "--price", "much"), "--price: 'much' is not a number"),
         (("accept", "--price", "-5"), "--price: -5, expected more than 0"),

@@ -237,11 +237,12 @@ def test_facts_are_taken_from_the_recommendation():
 
 def test_an_unanswered_stop_is_an_emergency_told_once():
     """With how long it has waited."""
-    notice = louder_notice("ETH-USDT", STOP, STOP.closes_at + timedelta(minutes=30))
+    notice = louder_notice("ETH-USDT", STOP, "MANDATORY_EXIT", STOP.closes_at + timedelta(minutes=30))
     assert notice.level is Level.EMERGENCY
     assert notice.title == "eth-1: STOP_GRID unanswered for 30 min"
     assert notice.dedupe == f"{STOP.id}/louder"
-    assert notice.dedupe == louder_notice("ETH-USDT", STOP, STOP.closes_at + timedelta(minutes=60)).dedupe
+    later = louder_notice("ETH-USDT", STOP, "MANDATORY_EXIT", STOP.closes_at + timedelta(minutes=60))
+    assert notice.dedupe == later.dedupe
     assert "accept; or decline and keep it" in notice.body
     assert notice.body.endswith(f"regimed explain {STOP.id}")
 

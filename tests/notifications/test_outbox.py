@@ -1,18 +1,27 @@
 from dataclasses import replace
+from datetime import timedelta
 
+import anyio
+import anyio.lowlevel
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from daemon.clock import DrivenClock
 from market import failpoints
-from market.errors import NotifyFailed
+from market.errors import NotifyFailed, NotifyRefused
 from market.hours import Hour
 from notifications.log_channel import LogChannel
-from notifications.notice import Level, Notice
+from notifications.notice import Kind, Level, Notice
 from notifications.outbox import Outbox
 
 NOTICE = Notice(
     "ETH-USDT/2026-02-02T14/verdict", "ETH-USDT", Level.HIGH, "t", "b", Hour.parse("2026-02-02T14").closes_at
 )
+
+
+CLOCK = DrivenClock(NOTICE.at)
 
 
 class Phone:
@@ -37,12 +46,12 @@ class Crash(BaseException):
 async def test_a_notice_is_told_once_whatever_is_repeated(tmp_path):
     """A repeated cycle and a restart tell nothing twice."""
     phone = Phone()
-    outbox = Outbox(tmp_path, [phone])
+    outbox = Outbox(tmp_path, [phone], CLOCK)
     assert outbox.enqueue(NOTICE)
     assert not outbox.enqueue(NOTICE)
     assert await outbox.deliver() == 0
     assert not outbox.enqueue(NOTICE)
-    again = Outbox(tmp_path, [phone])
+    again = Outbox(tmp_path, [phone], CLOCK)
     assert not again.enqueue(NOTICE)
     await again.deliver()
     assert phone.got == [NOTICE]
@@ -52,12 +61,17 @@ async def test_a_failed_channel_keeps_its_notice_alone(tmp_path):
     """An unreachable phone does not make the log tell twice, and loses nothing."""
     phone, pager = Phone("phone"), Phone("pager")
     phone.reachable = False
-    outbox = Outbox(tmp_path, [phone, pager])
+    clock = DrivenClock(NOTICE.at)
+    outbox = Outbox(tmp_path, [phone, pager], clock)
     outbox.enqueue(NOTICE)
     with capture_logs() as logs:
         assert await outbox.deliver() == 1
+        clock.set(NOTICE.at + timedelta(seconds=5))
         assert await outbox.deliver() == 1
         phone.reachable = True
+        clock.set(NOTICE.at + timedelta(seconds=14))
+        assert await outbox.deliver() == 1  # patience grows with each failure
+        clock.set(NOTICE.at + timedelta(seconds=15))
         assert await outbox.deliver() == 0
     assert [entry["event"] for entry in logs] == ["notice not taken, kept for later", "channel recovered"]
     assert phone.got == pager.got == [NOTICE]
@@ -85,12 +99,12 @@ async def test_a_crash_anywhere_loses_nothing(tmp_path, place, told_again):
     failpoints.arm(place, die)
     try:
         with pytest.raises(Crash):
-            outbox = Outbox(tmp_path, [phone])
+            outbox = Outbox(tmp_path, [phone], CLOCK)
             outbox.enqueue(NOTICE)
-            await outbox.deliver()
+            await outbox.deliver_to("phone")
     finally:
         failpoints.disarm()
-    outbox = Outbox(tmp_path, [phone])
+    outbox = Outbox(tmp_path, [phone], CLOCK)
     outbox.enqueue(NOTICE)
     await outbox.deliver()
     assert phone.got == [NOTICE] * (2 if told_again else 1)
@@ -99,13 +113,13 @@ async def test_a_crash_anywhere_loses_nothing(tmp_path, place, told_again):
 
 async def test_leftovers_of_a_crash_are_put_right(tmp_path):
     """A half-written file is not a notice, a cut line is not a memory, order survives."""
-    outbox = Outbox(tmp_path, [phone := Phone()])
+    outbox = Outbox(tmp_path, [phone := Phone()], CLOCK)
     outbox.enqueue(NOTICE)
     await outbox.deliver()
     (tmp_path / "00000009-x.json.tmp").write_bytes(b"{")
     with (tmp_path / "told.jsonl").open("ab") as file:
         file.write(b"abc")
-    again = Outbox(tmp_path, [phone])
+    again = Outbox(tmp_path, [phone], CLOCK)
     assert not again.enqueue(NOTICE)
     others = [replace(NOTICE, dedupe=f"{i}") for i in range(3)]
     for other in others:
@@ -121,3 +135,185 @@ async def test_the_log_channel_warns_of_what_wants_a_human():
         await LogChannel().send(NOTICE)
         await LogChannel().send(replace(NOTICE, level=Level.QUIET))
     assert [entry["log_level"] for entry in logs] == ["warning", "info"]
+
+
+# --- channels at their own pace, grids in order ---
+
+
+def about(grid: str, number: int, level: Level = Level.NORMAL) -> Notice:
+    return replace(NOTICE, dedupe=f"{grid}/{number}", grid_id=grid, level=level, kind=Kind.ADVICE)
+
+
+async def test_a_dead_or_slow_channel_holds_up_no_other(tmp_path):
+    """The pager takes a notice while the phone still hangs on the one before."""
+
+    class Hanging(Phone):
+        async def send(self, notice):
+            await released.wait()
+            await super().send(notice)
+
+    released, phone, pager = anyio.Event(), Hanging("phone"), Phone("pager")
+    outbox = Outbox(tmp_path, [phone, pager], CLOCK)
+    outbox.enqueue(about("a", 1))
+    async with anyio.create_task_group() as group:
+        group.start_soon(outbox.deliver_to, "phone")
+        await anyio.lowlevel.checkpoint()
+        outbox.enqueue(about("a", 2))
+        await outbox.deliver_to("pager")
+        assert [notice.dedupe for notice in pager.got] == ["a/1", "a/2"]
+        assert outbox.waiting_for("phone") == 2
+        assert outbox.waiting_for("pager") == 0
+        released.set()
+    assert [notice.dedupe for notice in phone.got] == ["a/1", "a/2"]
+    assert outbox.waiting == 0
+
+
+async def test_a_channel_that_never_answers_is_given_up_and_tried_again(tmp_path, monkeypatch):
+    """The outbox has a deadline of its own; the notice stays."""
+
+    class Deaf(Phone):
+        async def send(self, notice):
+            await anyio.sleep_forever()
+
+    monkeypatch.setattr("notifications.outbox.LONGEST_SEND_S", 0.01)
+    outbox = Outbox(tmp_path, [Deaf()], CLOCK)
+    outbox.enqueue(NOTICE)
+    assert await outbox.deliver() == 1
+    assert outbox.channels["phone"].trouble == "no answer within 0.01 s"
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    sent=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(list(Level))), max_size=12),
+    failures=st.lists(st.booleans(), max_size=30),
+)
+async def test_notices_of_one_grid_arrive_in_order_whatever_fails(
+    tmp_path_factory, sent: list[tuple[str, Level]], failures: list[bool]
+):
+    """Each exactly once where the channel says when it failed; the loudest grid first."""
+    left = list(failures)
+
+    class Flaky(Phone):
+        async def send(self, notice):
+            if left and left.pop():
+                raise NotifyFailed("not now")
+            await super().send(notice)
+
+    clock, phone = DrivenClock(NOTICE.at), Flaky()
+    outbox = Outbox(tmp_path_factory.mktemp("outbox"), [phone], clock)
+    for number, (grid, level) in enumerate(sent):
+        outbox.enqueue(about(grid, number, level))
+    for minutes in range(6 * len(failures) + 1):
+        clock.set(NOTICE.at + timedelta(minutes=minutes))
+        await outbox.deliver()
+    assert outbox.waiting == 0
+    arrived = [notice.dedupe for notice in phone.got]
+    assert sorted(arrived) == sorted(f"{grid}/{number}" for number, (grid, _) in enumerate(sent))
+    for grid in "abc":
+        numbers = [int(dedupe[2:]) for dedupe in arrived if dedupe[0] == grid]
+        assert numbers == sorted(numbers)
+
+
+async def test_the_loudest_grid_goes_first_and_old_news_of_it_makes_no_sound(tmp_path):
+    """A MANDATORY_EXIT does not queue behind another grid's chatter; what it overtakes is silent."""
+    phone = Phone()
+    outbox = Outbox(tmp_path, [phone], CLOCK)
+    for notice in (
+        about("calm", 1, Level.QUIET),
+        about("bad", 2, Level.HIGH),
+        about("bad", 3, Level.EMERGENCY),
+    ):
+        outbox.enqueue(notice)
+    await outbox.deliver()
+    assert [(notice.dedupe, notice.level) for notice in phone.got] == [
+        ("bad/2", Level.QUIET),
+        ("bad/3", Level.EMERGENCY),
+        ("calm/1", Level.QUIET),
+    ]
+
+
+async def test_a_refused_notice_is_not_sent_again_and_is_in_the_log(tmp_path):
+    """Repeating it would get the sender blocked; the log has its words, and health the reason."""
+
+    class Strict(Phone):
+        async def send(self, notice):
+            if notice.dedupe == "a/1":
+                raise NotifyRefused("message cannot be blank")
+            await super().send(notice)
+
+    phone = Strict()
+    outbox = Outbox(tmp_path, [phone], CLOCK)
+    outbox.enqueue(about("a", 1))
+    with capture_logs() as logs:
+        assert await outbox.deliver() == 0
+    assert logs[0]["event"] == "notice refused, not sent again"
+    assert logs[0]["title"] == NOTICE.title
+    assert outbox.channels["phone"].trouble == "refused: message cannot be blank"
+    assert outbox.outcomes == {("phone", "refused"): 1}
+    outbox.enqueue(about("a", 2))
+    await outbox.deliver()
+    assert outbox.channels["phone"].trouble is None
+    assert [notice.dedupe for notice in phone.got] == ["a/2"]
+
+
+async def test_a_channels_surprise_loses_no_notice_and_shows_no_secret(tmp_path):
+    """An unforeseen exception is a failure like another; its text is not repeated."""
+
+    class Broken(Phone):
+        async def send(self, notice):
+            raise RuntimeError("https://hooks.example/secret")
+
+    outbox = Outbox(tmp_path, [Broken()], CLOCK)
+    outbox.enqueue(NOTICE)
+    with capture_logs() as logs:
+        assert await outbox.deliver() == 1
+    assert outbox.channels["phone"].trouble == "unexpected RuntimeError"
+    assert "secret" not in str(logs)
+
+
+async def test_a_channel_says_when_it_may_be_tried_again(tmp_path):
+    """A quota that is used up is not asked every few seconds; a clock set back forgets the old deadline."""
+
+    class Full(Phone):
+        async def send(self, notice):
+            raise NotifyFailed("monthly quota", wait_s=7200)
+
+    clock = DrivenClock(NOTICE.at)
+    outbox = Outbox(tmp_path, [Full()], clock)
+    outbox.enqueue(NOTICE)
+    assert await outbox.deliver_to("phone") == 7200
+    clock.set(NOTICE.at + timedelta(hours=1))
+    assert await outbox.deliver_to("phone") == 3600
+    assert outbox.outcomes == {("phone", "failed"): 1}
+    clock.set(NOTICE.at - timedelta(hours=1))
+    await outbox.deliver_to("phone")
+    assert outbox.outcomes == {("phone", "failed"): 2}
+
+
+async def test_nothing_waiting_means_no_hurry(tmp_path):
+    """Infinity until something is put there."""
+    assert await Outbox(tmp_path, [Phone()], CLOCK).deliver_to("phone") == float("inf")
+
+
+async def test_a_channel_that_left_the_configuration_holds_nothing_up(tmp_path):
+    """After a restart without it, its notices are done when the others have them."""
+    phone, pager = Phone("phone"), Phone("pager")
+    phone.reachable = False
+    outbox = Outbox(tmp_path, [phone, pager], CLOCK)
+    outbox.enqueue(NOTICE)
+    assert await outbox.deliver() == 1
+    without = Outbox(tmp_path, [pager], CLOCK)
+    assert without.waiting == 0
+    assert without.knows(NOTICE.dedupe)
+
+
+async def test_a_damaged_notice_is_set_aside(tmp_path):
+    """It must not silence those behind it."""
+    (tmp_path / "00000001-x.json").write_bytes(b"{")
+    with capture_logs() as logs:
+        outbox = Outbox(tmp_path, [phone := Phone()], CLOCK)
+    assert logs[0]["event"] == "a notice is damaged and was set aside"
+    assert (tmp_path / "00000001-x.damaged").exists()
+    outbox.enqueue(NOTICE)
+    await outbox.deliver()
+    assert phone.got == [NOTICE]

@@ -1,0 +1,171 @@
+"""What the operator hears of a grid over hours: at once, again in time, nothing once it is known."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import orjson
+import pytest
+
+from daemon.operator import answer, settle_timers
+from daemon.telling import remind
+from decisions.actions import Answer
+from market import failpoints
+from market.hours import Hour
+from notifications.notice import Level
+from store.advice import Deed
+from store.exit_files import ToldNotice, told_notices
+from tests.cycle.house import START, House, assert_sound, house
+from tests.cycle.test_decisions import GRID, LOOSE, newest_advice, run_grid
+
+CALM = {"notifications": {"quiet_hours": {"start": "00:00", "end": "23:59"}}}
+
+
+def waiting(folder: Path) -> list[dict[str, object]]:
+    """Return the notices about the grid that are on their way, oldest first."""
+    paths = sorted((folder / "data.state" / "outbox").glob("0*.json"))
+    return [found for path in paths if (found := orjson.loads(path.read_bytes()))["grid_id"] == GRID]
+
+
+def recorded(folder: Path) -> list[ToldNotice]:
+    return list(told_notices(folder / "data", "ETH-USDT"))
+
+
+async def minutes(there: House, first: int, last: int, hour: Hour = START) -> int:
+    """Tick from `first` to `last` minutes after the close of an hour; returns how many reminders came."""
+    count = 0
+    for minute in range(first, last + 1):
+        there.clock.set(hour.closes_at + timedelta(minutes=minute))
+        count += await remind(there.app)
+        await settle_timers(there.app)
+    return count
+
+
+async def in_trouble(there: House) -> None:
+    """A grid whose bounds the price left: MANDATORY_EXIT in its first hour."""
+    await run_grid(there, 2000, 2200, START)
+    await there.hour(START)
+
+
+async def test_a_mandatory_exit_is_told_each_hour_until_it_is_acknowledged(tmp_path):
+    """At once, then each hour; an acknowledgement ends it; the records say what was told when."""
+    async with house(tmp_path, **LOOSE) as there:
+        await in_trouble(there)
+        (first,) = waiting(tmp_path)
+        assert (first["level"], first["exit_state"]) == ("emergency", "MANDATORY_EXIT")
+        assert await minutes(there, 1, 59) == 0
+        assert await minutes(there, 60, 130) == 2
+        newest = await newest_advice(there, START)
+        deed = Deed(Answer.ACKNOWLEDGE, there.clock.now(), "pushover:phone")
+        await answer(there.app, newest.id, deed)
+        assert await minutes(there, 131, 60 * 12) == 0
+        told = waiting(tmp_path)
+        titles = [str(notice["title"]) for notice in told]
+        assert ["still" in title for title in titles] == [False, True, True]
+        facts = recorded(tmp_path)
+        assert [fact.key for fact in facts] == [notice["dedupe"] for notice in told]
+        assert [fact.at - START.closes_at for fact in facts] == [
+            timedelta(seconds=5),
+            timedelta(minutes=61),  # the first minute in which the hour was full
+            timedelta(minutes=121),
+        ]
+    assert_sound(tmp_path)
+
+
+async def test_a_restart_neither_forgets_nor_repeats_what_was_told(tmp_path):
+    """The hour counts from the record, not from the start of the process."""
+    async with house(tmp_path, **LOOSE) as there:
+        await in_trouble(there)
+    async with house(tmp_path, at=timedelta(minutes=30), **LOOSE) as there:
+        assert len(waiting(tmp_path)) == 1
+        assert await minutes(there, 31, 60) == 0
+        assert await minutes(there, 61, 61) == 1
+
+
+@pytest.mark.parametrize("place", ["notify.before_enqueue", "notify.after_enqueue", "cycle.before_keep"])
+async def test_a_transition_is_told_once_wherever_a_crash_falls(tmp_path, place):
+    """Before the notice was durable it is told after the restart; after that it is only recorded."""
+
+    class Crash(BaseException):
+        pass
+
+    def die():
+        raise Crash
+
+    async with house(tmp_path, **LOOSE) as there:
+        await run_grid(there, 2000, 2200, START)
+        failpoints.arm(place, die)
+        try:
+            with pytest.raises(BaseExceptionGroup):
+                await there.hour(START)
+        finally:
+            failpoints.disarm()
+    async with house(tmp_path, at=timedelta(minutes=2), **LOOSE) as there:
+        await remind(there.app)
+        assert len(waiting(tmp_path)) == 1
+        assert [(fact.state.value, fact.folded) for fact in recorded(tmp_path)] == [("MANDATORY_EXIT", False)]
+        assert await minutes(there, 3, 62) == 1
+    assert_sound(tmp_path)
+
+
+async def test_a_stopped_grid_reminds_nobody(tmp_path):
+    """Also in the minutes before the next hour is judged."""
+    async with house(tmp_path, **LOOSE) as there:
+        await in_trouble(there)
+        newest = await newest_advice(there, START)
+        there.clock.set(START.closes_at + timedelta(minutes=50))
+        await answer(there.app, newest.id, Deed(Answer.ACCEPT, there.clock.now(), "tester"))
+        assert await minutes(there, 55, 200) == 0
+
+
+async def test_after_an_outage_one_notice_tells_what_happened_meanwhile(tmp_path):
+    """The hours in between are folded into it, by name, in the records."""
+    async with house(tmp_path, **LOOSE) as there:
+        await there.hour(START)
+        await run_grid(there, 2000, 2200, START.plus(3))
+        there.clock.set(START.plus(6).closes_at + timedelta(seconds=5))
+        await there.attend()
+        (one,) = waiting(tmp_path)
+        assert "Since the last message" not in one["body"]  # one state was entered
+        assert "Caught up" in one["body"]
+        entered = START.plus(2)  # the close of 02 is the open of 03
+        (fact,) = recorded(tmp_path)
+        assert (fact.since, fact.folded) == (entered.iso(), False)
+    assert_sound(tmp_path)
+
+
+async def test_reminders_go_on_while_the_exchange_is_away(tmp_path):
+    """The grid is in danger all the same: the newest record is what is repeated."""
+    async with house(tmp_path, **LOOSE) as there:
+        await in_trouble(there)
+        there.state().trouble = "no answer"
+        assert await minutes(there, 60, 200) == 3
+
+
+async def test_quiet_hours_let_a_mandatory_exit_through(tmp_path):
+    """It sounds at any time of day."""
+    async with house(tmp_path, **LOOSE, **CALM) as there:
+        await in_trouble(there)
+        (fact,) = recorded(tmp_path)
+        assert fact.level == Level.EMERGENCY.value
+
+
+async def test_what_cannot_be_recorded_is_told_all_the_same(tmp_path):
+    """A full disk in the repository silences nobody."""
+    async with house(tmp_path, **LOOSE) as there:
+        await run_grid(there, 2000, 2200, START)
+        await there.hour(START)
+        state = there.state()
+        before = state.spells[GRID].times
+
+        def refuse():
+            raise OSError("no space left on device")
+
+        failpoints.arm("writer.before_intent", refuse)
+        try:
+            assert await minutes(there, 61, 61) == 1
+        finally:
+            failpoints.disarm()
+        assert state.spells[GRID].times == before + 1
+        assert len(waiting(tmp_path)) == 2
