@@ -100,10 +100,10 @@ def _receiver(place: int, url: SecretStr) -> Any:
         ) from None
     # What it logs outside our calls (its own threads, its clean-up) must not reach our log either.
     logging.getLogger("apprise").propagate = False
-    receiver = apprise.Apprise()
     with discreet(), warnings.catch_warnings():
         # It imports all its plug-ins here; what those find deprecated nobody here can mend.
         warnings.simplefilter("ignore")
+        receiver = apprise.Apprise()
         service = apprise.Apprise.instantiate(url.get_secret_value())
     if service is None:
         raise ConfigInvalid(

@@ -28,7 +28,7 @@ def open_channels(settings: NotificationSettings, state_folder: Path, clock: Clo
     A webhook's channel is named `webhook.` and its key in the settings.
 
     Args:
-        state_folder: Kept across restarts; Pushover's receipts stand in it.
+        state_folder: Kept across restarts, for one process at a time; Pushover's receipts stand in it.
 
     Raises:
         ConfigInvalid: Secret files that cannot be used, or an extra that is not installed; names every

@@ -12,6 +12,7 @@ import re
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 import anyio
@@ -33,6 +34,7 @@ _RETRY_AFTER_S = 5.0
 _POLL_EVERY_S = 5.0
 _CANCEL_WITHIN_S = 5.0
 _MOST_URL = 512
+_MOST_SOUNDS = 50
 _RECEIPT_LIVES = timedelta(days=7)
 _QUOTA_WAIT_S = (60.0, 31 * 86400.0)
 _QUOTA_UNKNOWN_S = 3600.0
@@ -148,7 +150,8 @@ class PushoverChannel:
             _log.warning("an emergency was taken without a receipt", channel=self.name)
             return
         now = self._clock.now()
-        expires_at = now + timedelta(seconds=self._settings.expire_s)
+        lasts_s = min(self._settings.expire_s, _MOST_SOUNDS * self._settings.retry_s)
+        expires_at = now + timedelta(seconds=lasts_s)
         await self._receipts.keep(
             OpenEmergency(taken.receipt, grid, notice.decision, notice.market, now, expires_at)
         )
@@ -167,10 +170,11 @@ class PushoverChannel:
             else:
                 quiet = False
         for one in self._receipts.open:
-            if one.grid_id != grid_id or one.acknowledged_at is not None:
+            if one.grid_id != grid_id or one.silenced or one.acknowledged_at is not None:
                 continue
             if await self._cancelled(f"{one.receipt}/cancel"):
-                await self._forget(one.receipt)
+                # It may have been acknowledged before, while nobody asked: one more look decides.
+                await self._receipts.silence(one.receipt)
             else:
                 quiet = False
         return quiet
@@ -180,16 +184,16 @@ class PushoverChannel:
 
         Never raises: a receipt that could not be asked for is asked for again later.
         """
-        for one in self._receipts.open:
-            if one.acknowledged_at is not None:
-                continue
+        asked = [one for one in self._receipts.open if one.acknowledged_at is None]
+        # Longest unasked first, none after a failure: a dead service costs one deadline, not one a receipt.
+        for one in sorted(asked, key=lambda one: self._polled.get(one.receipt, -inf)):
             if self._clock.now() - one.sent_at > _RECEIPT_LIVES:
                 await self._forget(one.receipt)
-                continue
-            last = self._polled.get(one.receipt)
-            if last is None or self._clock.monotonic() - last >= _POLL_EVERY_S:
+            elif self._clock.monotonic() - self._polled.get(one.receipt, -inf) >= _POLL_EVERY_S:
                 self._polled[one.receipt] = self._clock.monotonic()
                 await self._poll(one)
+                if self._poll_failing:
+                    break
         return [
             Acknowledgement(
                 one.receipt, one.grid_id, one.decision, one.market, one.acknowledged_at, one.acknowledged_by
@@ -349,7 +353,7 @@ class PushoverChannel:
         if state.acknowledged == 1:
             at = datetime.fromtimestamp(state.acknowledged_at, UTC)
             await self._receipts.acknowledge(one.receipt, at, _by(state.acknowledged_by_device))
-        elif state.status != 1 or state.expired == 1:
+        elif one.silenced or state.status != 1 or state.expired == 1:
             await self._forget(one.receipt)
 
     async def _forget(self, receipt: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio
 import anyio.to_thread
@@ -28,6 +29,7 @@ class OpenEmergency:
         expires_at: When it stops to sound by itself.
         acknowledged_at: When someone acknowledged it; None while nobody has.
         acknowledged_by: Who; `""` while nobody has.
+        silenced: It was cancelled; whether it was acknowledged before is still to be asked.
     """
 
     receipt: ReceiptId
@@ -38,6 +40,7 @@ class OpenEmergency:
     expires_at: datetime
     acknowledged_at: datetime | None = None
     acknowledged_by: str = ""
+    silenced: bool = False
 
 
 class _Entry(BaseModel):
@@ -51,6 +54,7 @@ class _Entry(BaseModel):
     expires_at: AwareDatetime
     acknowledged_at: AwareDatetime | None = None
     acknowledged_by: str = ""
+    silenced: bool = False
 
 
 class _File(BaseModel):
@@ -93,7 +97,8 @@ class Receipts:
             # An emergency whose receipt is lost stops by itself; silence would be worse.
             problem = error.strerror if isinstance(error, OSError) else f"{error.error_count()} problems"
             _log.warning("receipts are damaged and were set aside", file=self._path.name, error=problem)
-            self._path.rename(self._path.with_suffix(".damaged"))
+            with suppress(OSError):
+                self._path.rename(self._path.with_suffix(".damaged"))
             return
         self.open = tuple(OpenEmergency(**entry.model_dump()) for entry in read.open)
         self.doubtful = frozenset(read.doubtful)
@@ -111,11 +116,11 @@ class Receipts:
 
     async def acknowledge(self, receipt: str, at: datetime, by: str) -> None:
         """Note who acknowledged an emergency and when; it stays until it is dropped."""
-        self.open = tuple(
-            replace(one, acknowledged_at=at, acknowledged_by=by) if one.receipt == receipt else one
-            for one in self.open
-        )
-        await self._write()
+        await self._change(receipt, acknowledged_at=at, acknowledged_by=by)
+
+    async def silence(self, receipt: str) -> None:
+        """Note that an emergency was cancelled."""
+        await self._change(receipt, silenced=True)
 
     async def doubt(self, grid_id: str) -> None:
         """Note that an emergency of a grid is about to be sent: until an answer came, it may be out."""
@@ -134,6 +139,10 @@ class Receipts:
         if instant != self.closed_until:
             self.closed_until = instant
             await self._write()
+
+    async def _change(self, receipt: str, **fields: Any) -> None:
+        self.open = tuple(replace(one, **fields) if one.receipt == receipt else one for one in self.open)
+        await self._write()
 
     async def _write(self) -> None:
         async with self._writing:

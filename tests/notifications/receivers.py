@@ -162,6 +162,8 @@ class PushoverServer(Receiver):
     Attributes:
         shown: What the phone showed, in order.
         violations: What the rules of the service forbid; empty for a good client.
+        polls: How often a receipt was asked for.
+        others: How many requests were about receipts, cancels and limits.
     """
 
     def __init__(
@@ -180,6 +182,7 @@ class PushoverServer(Receiver):
         self.emergencies: dict[str, Emergency] = {}
         self.used: dict[tuple[int, int], int] = {}
         self.polls = 0
+        self.others = 0
         self._past: dict[str, _Past] = {}
         self._under_way: list[web.Request] = []
         self._told_exhausted: set[tuple[int, int]] = set()
@@ -292,6 +295,7 @@ class PushoverServer(Receiver):
         return await self._beside(request, form, told)
 
     async def _beside(self, request: web.Request, form: dict[str, str], take: Take) -> web.Response:
+        self.others += 1
         fault = self.receipt_faults.popleft() if self.receipt_faults else None
         return await self._watched(
             request, form, fault, take, lambda: _refusal(["too many requests"], status=429)

@@ -182,13 +182,41 @@ async def test_doubt_stays_while_the_cancel_by_tag_fails(server, phone, clock):
     assert server.sounding == []
 
 
-async def test_the_stop_ends_the_noise(server, phone):
+async def test_the_stop_ends_the_noise(server, phone, tmp_path):
     """Once the grid is stopped nobody has to tap the phone; a second cancel has nothing to do."""
     await phone.send(STOP)
     assert await phone.cancel("eth-1")
     assert server.sounding == []
     assert await phone.cancel("eth-1")
+    assert server.others == 1
     assert await phone.acknowledgements() == []
+    assert Receipts(tmp_path).open == ()
+
+
+async def test_what_was_acknowledged_while_nobody_asked_is_not_lost_by_the_next_alarm(
+    server, clock, tmp_path, phone
+):
+    """The tap on the phone during an outage comes out, although the next emergency cancels the former."""
+    await phone.send(STOP)
+    server.acknowledge(server.shown[0].receipt)
+    await phone.send(LATER)
+    async with connected(server, clock, tmp_path) as restarted:
+        (told,) = await restarted.acknowledgements()
+    assert (told.decision, told.at) == ("a:b", NOW)
+    assert len(server.sounding) == 1
+
+
+async def test_a_dead_service_costs_one_deadline_not_one_a_receipt(server, clock, phone):
+    """After the first receipt that cannot be read the rest waits; none waits for ever."""
+    for number in range(3):
+        await phone.send(replace(STOP, grid_id=f"g-{number}", body=f"{number}"))
+    server.receipt_faults.extend(["500", None, "500"])
+    assert await phone.acknowledgements() == []
+    assert server.polls == 1
+    clock.advance(6)
+    await phone.acknowledgements()
+    assert server.polls == 3
+    assert server.emergencies["r" + "1".zfill(29)].polled_at == clock.now()
 
 
 async def test_a_cancel_that_cannot_be_done_says_so(server, phone, clock):
