@@ -164,6 +164,7 @@ class PushoverServer(Receiver):
         violations: What the rules of the service forbid; empty for a good client.
         polls: How often a receipt was asked for.
         others: How many requests were about receipts, cancels and limits.
+        answered: Receipts whose message's answer was not lost.
     """
 
     def __init__(
@@ -183,6 +184,7 @@ class PushoverServer(Receiver):
         self.used: dict[tuple[int, int], int] = {}
         self.polls = 0
         self.others = 0
+        self.answered: set[str] = set()
         self._past: dict[str, _Past] = {}
         self._under_way: list[web.Request] = []
         self._told_exhausted: set[tuple[int, int]] = set()
@@ -323,6 +325,9 @@ class PushoverServer(Receiver):
             past.refused = True
         cut = request.transport is None or request.transport.is_closing()
         past.failed_at = self.clock.now() if cut or answer.status >= 500 else None
+        taken = request.path == "/1/messages.json" and answer.status == 200 and not cut
+        if taken and self.shown[-1].receipt is not None:
+            self.answered.add(self.shown[-1].receipt)
         return answer
 
     def _take(self, form: dict[str, str]) -> web.Response:
