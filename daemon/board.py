@@ -82,6 +82,7 @@ class Board:
     Attributes:
         was_ready: An hour was judged, or its absence reported; later trouble is /health's story.
         ready: State loaded and lock held.
+        restart_times: When each worker was restarted last; the newest few.
         fatal: Why the program stops itself; None otherwise.
         kpis_to: The newest day that has its KPI record; None before that was looked for.
         kpis_trouble: Why the next one cannot be made, as said in the log; None otherwise.
@@ -91,6 +92,7 @@ class Board:
     markets: dict[str, MarketState] = field(default_factory=dict)
     exchanges: dict[str, ExchangeState] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)
+    restart_times: dict[str, deque[datetime]] = field(default_factory=dict)
     ready: bool = False
     was_ready: bool = False
     stopping: bool = False
@@ -103,3 +105,9 @@ class Board:
     commit_trouble: str | None = None
     kpis_to: datetime | None = None
     kpis_trouble: str | None = None
+
+    def restarted(self, worker: str, at: datetime) -> int:
+        """Note that a worker died and is started anew; returns how often that was since the start."""
+        self.restarts[worker] = self.restarts.get(worker, 0) + 1
+        self.restart_times.setdefault(worker, deque(maxlen=100)).append(at)
+        return self.restarts[worker]

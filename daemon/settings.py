@@ -114,6 +114,7 @@ class HealthSettings(Section):
     stale_fail_s: float = Field(10800, gt=0, description="Age of the newest judged hour's close, seconds.")
     clock_warn_s: float = Field(1.0, gt=0, description="Offset against the exchange's clock, seconds.")
     unpushed_warn_s: float = Field(7200, gt=0, description="Age of the oldest commit not pushed, seconds.")
+    push_failures_warn: int = Field(5, ge=1, description="Failed pushes in a row that alert.")
     disk_warn_bytes: int = Field(10**9, ge=0, description="Free bytes under the data repository.")
     live_limit_s: float = Field(
         180, ge=1, description="A stage without progress for so long is hung, seconds."

@@ -38,6 +38,8 @@ NAMES = (
     "notify.before_send",
     "notify.after_send",
     "notify.after_told",
+    "anomalies.before_enqueue",
+    "anomalies.before_keep",
 )
 
 _armed: dict[str, Callable[[], None]] = {}
