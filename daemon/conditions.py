@@ -18,6 +18,7 @@ from notifications.notice import Level
 from store.state import StoreState
 
 SLOW_S, MUCH_TOO_SLOW_S = 60.0, 300.0
+TWO_CYCLES = timedelta(minutes=130)  # measured once an hour: slow, quick, slow is no news each time
 FAILURES = 3  # in a row: as many as open the breaker
 RESTARTS, RESTARTS_WITHIN = 3, timedelta(hours=1)
 
@@ -76,6 +77,7 @@ def _slow(market: MarketState) -> Condition | None:
         detail=f"The last took {seconds:.0f} s (limit {limit_s:.0f} s).",
         body="Advice comes late. Look at the exchange's answer times, the machine's load and the disk.",
         group="markets: the cycle takes too long",
+        settled=TWO_CYCLES,
     )
 
 

@@ -16,7 +16,7 @@ from market.hours import instant_iso
 from notifications.notice import MOST_BODY, MOST_TITLE, Kind, Level, Notice
 from notifications.settings import PacingSettings
 
-SETTLED = timedelta(minutes=30)  # gone for so long it is over; back before that it never went
+SETTLED = timedelta(minutes=30)
 MOST_NAMED = 8
 _T = TypeVar("_T")
 _MOST_TO_DO = 500  # so that the facts before it always have room
@@ -33,6 +33,7 @@ class Condition:
         detail: The values against their limits; stands before `body`.
         group: Conditions of one group have one cause: told at the same time they are one notice,
             `3 {group}`, which lists each `detail` and has the `body` once. `""` stands alone.
+        settled: Gone for so long it is over; longer where it is measured seldom.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Condition:
     body: str
     detail: str = ""
     group: str = ""
+    settled: timedelta = SETTLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Told:
     title: str
     market: str
     group: str = ""
+    settled: timedelta = SETTLED
     gone_at: AwareDatetime | None = None
 
 
@@ -72,8 +75,8 @@ def step(
     """Return what to remember, and what to tell at `now`.
 
     What is new is told at once; what lasts after `anomaly_h`, then after twice the time, and so on up to
-    `longest_h`; what grows louder at once, and its back-off starts anew. What is gone for half an hour is
-    told as over, quietly; what comes back before that went on all the while.
+    `longest_h`; what grows louder at once, and its back-off starts anew. What is gone for half an hour
+    (`settled`) is told as over, quietly; what comes back before that went on all the while.
     """
     present = {condition.name: condition for condition in conditions}
     kept: dict[str, Told] = {}
@@ -82,7 +85,7 @@ def step(
         before = _not_after(noted, now)
         if before.gone_at is None and name not in present:
             before = replace(before, gone_at=now)
-        if before.gone_at is not None and now - before.gone_at >= SETTLED:
+        if before.gone_at is not None and now - before.gone_at >= before.settled:
             over.append((name, before))
         else:
             kept[name] = before
@@ -122,6 +125,7 @@ def _noted(before: Told | None, condition: Condition, now: datetime, pacing: Pac
         title=condition.title,
         market=condition.market,
         group=condition.group,
+        settled=condition.settled,
     )
 
 

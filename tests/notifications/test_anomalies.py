@@ -1,5 +1,6 @@
 import itertools
 from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -114,6 +115,18 @@ def test_half_an_hour_is_what_parts_two_anomalies(away, notices):
     assert watch.told["disk_low"].since == (back if notices else NOW)
     if notices:
         assert [notice.level for notice in said] == [Level.NORMAL, Level.QUIET]
+
+
+def test_what_is_measured_seldom_is_over_later():
+    """A cycle that is slow every other hour is one anomaly, not one every other hour."""
+    watch = Watch()
+    slow = replace(LOW, settled=timedelta(minutes=130))
+    for hour in range(8):
+        watch.minutes(NOW + hour * HOUR, 60, *([slow] if hour % 2 == 0 else []))
+    watch.minutes(NOW + 8 * HOUR, 60)
+    assert [(at - NOW) // HOUR for at, _ in watch.said] == [0, 4]
+    (over,) = watch.see(NOW + 7 * HOUR + timedelta(minutes=130))
+    assert over.level is Level.QUIET
 
 
 def test_a_repeat_waits_until_the_anomaly_is_seen_again():
