@@ -56,7 +56,7 @@ def _stale(app: App, market: MarketState) -> Condition | None:
         market=market.key,
         level=Level.HIGH,
         title=f"{market.key}: no fresh hour",
-        detail=f"{newest}, {_hours(age_s)} old (limit {_hours(limit_s)}): {_sentence(why)}",
+        detail=f"{newest}, {_lasting(age_s)} old (limit {_lasting(limit_s)}): {_sentence(why)}",
         body="Advice is withheld: look at your grids yourself, and at the exchange. Hours are owed, not lost:"
         " they are caught up, oldest first.",
         group=f"markets of {exchange}: no fresh hour",
@@ -165,8 +165,8 @@ def _pushes(app: App, state: StoreState) -> Condition | None:
     board, limits = app.board, app.settings.health
     oldest = state.oldest_unpushed
     age_s = 0.0 if oldest is None else (app.clock.now() - oldest).total_seconds()
-    waits = f"{state.unpushed} commits are on this disk only, the oldest {_hours(age_s)} old"
-    waits += f" (limit {_hours(limits.unpushed_warn_s)})."
+    waits = f"{state.unpushed} commits are on this disk only, the oldest {_lasting(age_s)} old"
+    waits += f" (limit {_lasting(limits.unpushed_warn_s)})."
     if board.remote_unrelated:
         return Condition(
             name="push_failing",
@@ -231,8 +231,8 @@ def _restarts(app: App) -> Iterable[Condition]:
             )
 
 
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h"
+def _lasting(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _sentence(text: str) -> str:

@@ -177,14 +177,16 @@ def _title(title: str, group: str, count: int) -> str:
 
 def _body(conditions: Sequence[Condition], tail: str) -> str:
     first = conditions[0]
-    to_do = _cut(first.body, _MOST_TO_DO) if first.detail else _cut(first.body, MOST_BODY - len(tail) - 1)
+    if len(conditions) == 1 and not first.detail:
+        return f"{_cut(first.body, MOST_BODY - len(tail) - 1)} {tail}"
+    to_do = _cut(first.body, _MOST_TO_DO)
     room = MOST_BODY - len(to_do) - len(tail) - 2
     if len(conditions) == 1:
         facts = _cut(first.detail, room)
     else:
         names = [each.market or each.name for each in conditions]
         facts = _listed(names, [each.detail for each in conditions], room)
-    return " ".join(part for part in (facts, to_do, tail) if part)
+    return f"{facts} {to_do} {tail}"
 
 
 def _listed(names: Sequence[str], details: Sequence[str], room: int) -> str:

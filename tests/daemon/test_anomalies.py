@@ -87,7 +87,7 @@ async def test_stale_markets_of_one_exchange_are_one_notice_that_says_what_it_me
         found = named(there.app)
         assert set(found) == {"stale/BTC-USDT", "stale/ETH-USDT", "stale/SOL-USDT"}
         assert found["stale/ETH-USDT"].level is Level.HIGH
-        assert f"Newest judged hour {START}, 1.3 h old (limit 1.2 h)" in found["stale/ETH-USDT"].detail
+        assert f"Newest judged hour {START}, 75 min old (limit 75 min)" in found["stale/ETH-USDT"].detail
         assert await watch_anomalies(there.app) == 1
         (notice,) = waiting(tmp_path)
         assert notice["title"] == "3 markets of sandbox: no fresh hour"
@@ -104,7 +104,7 @@ async def test_a_market_that_was_never_judged_is_stale_too(tmp_path):
         await there.attend()
         there.clock.set(there.app.board.started_at + 2 * HOUR)
         detail = named(there.app)["stale/ETH-USDT"].detail
-        assert detail.startswith("No judged hour since the start, 2.0 h old (limit 1.2 h): sandbox: ")
+        assert detail.startswith("No judged hour since the start, 2.0 h old (limit 75 min): sandbox: ")
 
 
 async def test_a_failing_exchange_is_told_once_and_not_for_each_of_its_markets(tmp_path):

@@ -144,7 +144,7 @@ def test_ten_markets_of_one_exchange_are_one_notice():
     keys = [f"C{number:02}-USDT" for number in range(10)]
     (notice,) = watch.see(NOW, *map(stale, keys))
     assert notice.title == "10 markets of kucoin: no fresh hour"
-    assert notice.market == ""
+    assert (notice.market, notice.dedupe) == ("", "anomaly/stale/C00-USDT/2026-02-02T15:00:00Z/1")
     assert all(key in notice.body for key in keys[:8])
     assert not any(key in notice.body for key in keys[8:])
     assert "; and 2 more. Advice is withheld. Since 2026-02-02 15:00 UTC;" in notice.body
@@ -153,9 +153,27 @@ def test_ten_markets_of_one_exchange_are_one_notice():
     for gone in (5 * HOUR, 5 * HOUR + SETTLED):
         said = watch.see(NOW + gone)
     (over,) = said
+    assert over.dedupe == "anomaly/stale/C00-USDT/2026-02-02T15:00:00Z/over"
     assert over.title == "over: 10 markets of kucoin: no fresh hour"
     assert "C00-USDT: It lasted 5.0 h" in over.body
     assert "; and 2 more." in over.body
+
+
+def test_a_group_names_eight_without_counting_further():
+    """Eight of eight: nobody is left to be counted."""
+    (notice,) = Watch().see(NOW, *(stale(f"C{number}-USDT") for number in range(8)))
+    assert "C7-USDT" in notice.body
+    assert "more" not in notice.body
+
+
+def test_what_joins_a_group_that_is_due_again_is_told_with_it():
+    """Since the first of them, and again when the first of them is due."""
+    watch = Watch()
+    watch.see(NOW, stale("ETH-USDT"))
+    (both,) = watch.see(NOW + 4 * HOUR, stale("BTC-USDT"), stale("ETH-USDT"))
+    assert both.title == "2 markets of kucoin: no fresh hour"
+    assert "Since 2026-02-02 15:00 UTC; told again in 4 h" in both.body
+    assert both.dedupe == "anomaly/stale/BTC-USDT/2026-02-02T19:00:00Z/1"
 
 
 def test_one_cause_that_reaches_two_groups_and_a_loner_is_three_notices():
@@ -290,6 +308,36 @@ def test_a_flapping_anomaly_says_no_more_than_one_that_stays(flaps, longest_gap)
         watch.see(at, *([LOW] if away == 0 else []))
         steady.see(at, LOW)
     assert 1 <= len(watch.said) <= len(steady.said)
+
+
+@pytest.mark.parametrize("detail", ["", "d" * 2000])
+def test_long_words_use_all_the_room_and_no_more(detail):
+    """The facts give way to what to do, and both to where to look; what just fits is not cut."""
+    (notice,) = Watch().see(NOW, replace(LOW, detail=detail, body="b" * 2000, title="t" * MOST_TITLE))
+    assert len(notice.body) == MOST_BODY
+    assert notice.body.count("b") >= 499
+    assert notice.title == "t" * MOST_TITLE
+
+
+def test_a_long_list_uses_all_the_room_and_no_more():
+    """Each of the eight gets the same share, whatever the first of them says."""
+    many = [replace(stale(f"C{number:02}"), detail="d" * 300, body="b" * 2000) for number in range(12)]
+    (notice,) = Watch().see(NOW, *many)
+    assert MOST_BODY - 8 - len("; ") <= len(notice.body) <= MOST_BODY
+    assert "…; and 4 more. bbb" in notice.body
+    (notice,) = Watch().see(NOW, replace(many[0], detail=""), many[1])
+    assert len(notice.body) <= MOST_BODY
+    assert "b" * 499 in notice.body
+
+
+@pytest.mark.parametrize(("minutes", "words"), [(119, "119 min"), (120, "2.0 h"), (150, "2.5 h")])
+def test_how_long_it_lasted_is_said_in_the_unit_that_fits(minutes, words):
+    """Minutes up to two hours."""
+    watch = Watch()
+    watch.see(NOW, LOW)
+    watch.see(NOW + minutes * MINUTE)
+    (over,) = watch.see(NOW + minutes * MINUTE + SETTLED)
+    assert over.body.startswith(f"It lasted {words}, ")
 
 
 TEXT = st.text(max_size=1500)
