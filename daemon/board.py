@@ -10,6 +10,7 @@ from decisions.inputs import Before
 from market.hours import Hour
 from notifications.messages import HourFacts
 from notifications.pacing import Spell
+from store.kpi_files import KpisFile
 from store.shadow_files import ShadowFile
 
 
@@ -85,6 +86,7 @@ class Board:
         restart_times: When each worker was restarted last; the newest few.
         fatal: Why the program stops itself; None otherwise.
         kpis_to: The newest day that has its KPI record; None before that was looked for.
+        kpis: The newest day's KPI record; None before that was looked for, and where it is damaged.
         kpis_trouble: Why the next one cannot be made, as said in the log; None otherwise.
     """
 
@@ -104,6 +106,7 @@ class Board:
     remote_unrelated: bool = False
     commit_trouble: str | None = None
     kpis_to: datetime | None = None
+    kpis: KpisFile | None = None
     kpis_trouble: str | None = None
 
     def restarted(self, worker: str, at: datetime) -> int:

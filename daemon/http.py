@@ -1,4 +1,7 @@
-"""The HTTP face: /health, /health/live, /health/ready, /metrics. Bounded, local unless told otherwise."""
+"""The HTTP face: /health, /health/live, /health/ready, /metrics, /decisions/{date}/{id}.
+
+Bounded, local unless told otherwise.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,34 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.to_thread
 import orjson
+import structlog
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from daemon.app import App
+from daemon.explaining import explained
 from daemon.health import health, live, ready
+from market.errors import DataInvalid
+from store.decision_files import decision_path
 
+_log = structlog.get_logger("http")
 _APP: web.AppKey[App] = web.AppKey("app")
+_READERS: web.AppKey[anyio.CapacityLimiter] = web.AppKey("readers")
 REQUEST_LIMIT_S = 10.0
+READERS = 2  # records read at the same time; a slow disk must not take the threads that cycles need
 
 
 def application(app: App) -> web.Application:
     """Return the aiohttp application over the daemon's state."""
     site = web.Application(client_max_size=64 * 1024, middlewares=[_bounded])
     site[_APP] = app
+    site[_READERS] = anyio.CapacityLimiter(READERS)
     site.router.add_get("/health", _health)
     site.router.add_get("/health/live", _live)
     site.router.add_get("/health/ready", _ready)
+    site.router.add_get("/decisions/{date}/{name}", _decision)
     site.router.add_get("/metrics", make_aiohttp_handler(registry=app.metrics.registry))
     return site
 
@@ -76,3 +89,40 @@ async def _live(request: web.Request) -> web.Response:
 async def _ready(request: web.Request) -> web.Response:
     fine, why = ready(request.app[_APP])
     return _json({"status": "pass" if fine else "fail", "output": why}, 200 if fine else 503)
+
+
+async def _decision(request: web.Request) -> web.Response:
+    """Tell a recommendation as `regimed explain` does: where a link in a message leads."""
+    decision_id = f"{request.match_info['date']}/{request.match_info['name']}"
+    try:
+        path = decision_path(decision_id)
+    except ValueError:
+        return _text("not a decision's name; expected /decisions/2026-02-02/dec-ETH-USDT-150000", 400)
+    root = request.app[_APP].store.root
+
+    def told() -> list[str] | None:
+        return explained(root, decision_id) if (root / path).is_file() else None
+
+    try:
+        lines = await anyio.to_thread.run_sync(told, abandon_on_cancel=True, limiter=request.app[_READERS])
+    except (DataInvalid, OSError) as error:
+        _log.warning("a decision could not be read", decision=decision_id, error=str(error))
+        return _text(f"the record of {decision_id} cannot be read; regimed verify says why", 500)
+    if lines is None:
+        return _text(f"there is no decision {decision_id}", 404)
+    return _text("\n".join(lines), 200)
+
+
+def _text(words: str, status: int) -> web.Response:
+    """Return words as a plain page: nothing in it is ever run, whatever a note in it says."""
+    return web.Response(
+        text=f"{words}\n",
+        status=status,
+        content_type="text/plain",
+        charset="utf-8",
+        headers={
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )

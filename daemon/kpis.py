@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 import anyio.to_thread
 import structlog
@@ -16,7 +17,7 @@ from market.window import MarketWindow
 from regime.analysis import ENGINE_VERSION
 from store.change_set import ChangeSet
 from store.kpi_days import GridFile, KpiRules, first_judged, grid_files, kpis_file
-from store.kpi_files import encode_kpis, kpis_path, newest_day
+from store.kpi_files import KpisFile, decode_kpis, encode_kpis, kpis_path, newest_day
 
 _log = structlog.get_logger("kpis")
 MOST_AT_ONCE = 31
@@ -57,6 +58,9 @@ async def _next_day(app: App) -> tuple[datetime, Hour] | None:
         return None
     began = first.opens_at.replace(hour=0)
     newest = app.board.kpis_to or await anyio.to_thread.run_sync(newest_day, app.store.root)
+    shown = app.board.kpis
+    if newest is not None and (shown is None or shown.date != f"{newest:%Y-%m-%d}"):
+        app.board.kpis = await anyio.to_thread.run_sync(_recorded, app.store.root, newest)
     return (began if newest is None else max(newest + DAY, began)), first
 
 
@@ -79,7 +83,17 @@ async def _record(app: App, day: datetime, first: Hour) -> bool:
     )
     change_set = ChangeSet({kpis_path(day): encode_kpis(made)}, f"[kpis] {day:%Y-%m-%d}")
     await app.store.write(change_set)
+    app.board.kpis = made
     return True
+
+
+def _recorded(root: Path, day: datetime) -> KpisFile | None:
+    """Return a day's record to show, None where it cannot be read: that is for `regimed verify` to say."""
+    path = kpis_path(day)
+    try:
+        return decode_kpis((root / path).read_bytes(), path)
+    except (DataInvalid, OSError):
+        return None
 
 
 async def _windows(

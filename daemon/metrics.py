@@ -125,6 +125,7 @@ class _States(Collector):
         yield from self._grids()
         yield from self._exchanges()
         yield from self._git()
+        yield from self._alerts()
         still = GaugeMetricFamily(
             "regimed_stage_still_seconds", "Without progress for so long.", labels=["stage"]
         )
@@ -233,6 +234,20 @@ class _States(Collector):
             if exchange.clock_ahead_s is not None:
                 ahead.add_metric([name], exchange.clock_ahead_s)
         yield from (breaker, ahead)
+
+    def _alerts(self) -> Iterable[Metric]:
+        """Yield the alert budget of the newest KPI day, over its 30 days; nothing of too few cases."""
+        figures = {} if self._board.kpis is None else self._board.kpis.trailing.alert_budget
+        for name, words, figure, unit in (
+            ("regimed_alerts_per_week", "Alerts a week, 30 days.", "alerts_per_week", 1.0),
+            ("regimed_alerts_false_ratio", "Share of them that were false.", "alerts_false", 1.0),
+            ("regimed_alerts_acknowledge_seconds", "Median to the first answer.", "acknowledge_median", 60.0),
+        ):
+            family = GaugeMetricFamily(name, words, labels=[])
+            found = figures.get(figure)
+            if found is not None and found.value is not None and found.is_sufficient:
+                family.add_metric([], unit * found.value)
+            yield family
 
     def _git(self) -> Iterable[Metric]:
         state = self._store.state()

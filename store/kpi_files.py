@@ -42,6 +42,11 @@ class KpiYaml(BaseModel):
     meets: bool | None
     note: str
 
+    @property
+    def is_sufficient(self) -> bool:
+        """Whether there is a value, of cases enough to read it."""
+        return self.value is not None and not self.note.startswith("insufficient")
+
 
 class PeriodYaml(BaseModel):
     """The figures of one period [from, to) and how many of its cases are still open."""

@@ -25,13 +25,11 @@ from daemon.commands.sharing import (
     print_json,
     settings_of,
 )
+from daemon.explaining import explained
 from decisions.actions import Answer
 from decisions.answering import Set
-from decisions.explain import explain as explain_words
 from market.hours import parse_instant
-from regime.analysis import Verdict
 from store.advice import Deed, Recorded, decision_ids, deed_change_set, read_advice
-from store.decision_files import past_advice, recommendation_of
 from store.grids import GridShelf
 
 _LISTED_DAYS = 7
@@ -110,15 +108,7 @@ def explain(
 
     Example: regimed explain 2026-02-02/dec-ETH-USDT-150000
     """
-    found = read_advice(_root(repo, config), decision_id)
-    file = found.file
-    lines = explain_words(
-        recommendation_of(file),
-        None if file.verdict is None else Verdict(file.verdict),
-        None if file.scores is None else file.scores.p,
-        past_advice(file, list(found.actions)).actions,
-    )
-    for line in lines:
+    for line in explained(_root(repo, config), decision_id):
         print(line)
 
 
