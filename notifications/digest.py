@@ -188,18 +188,27 @@ def _wrong(facts: DigestFacts) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """Lines that belong together, the most important first; `noun` is what the left-out ones are."""
+    """Lines that belong together, the most important first.
+
+    Attributes:
+        one, many: What a line is, and several are.
+        head: Stands above them, where any is shown.
+        is_cut: Whether lines may be left out at all.
+    """
 
     lines: list[str]
-    noun: str
+    one: str
+    many: str
     head: list[str] = field(default_factory=list)
+    is_cut: bool = True
 
     def cut(self, kept: int) -> list[str]:
         """Return the first lines, and how many more there are."""
         left = len(self.lines) - kept
         if left == 0:
             return [*(self.head if self.lines else []), *self.lines]
-        more = f"and {left} more {self.noun}" if kept else f"{left} {self.noun}"
+        noun = self.one if left == 1 else self.many
+        more = f"and {left} more {noun}" if kept else f"{left} {noun}"
         return [*(self.head if kept else []), *self.lines[:kept], more]
 
     def within(self, room: int) -> list[str]:
@@ -209,7 +218,8 @@ class _Section:
 
     @property
     def least(self) -> int:
-        return min(_size(self.cut(0)), _size(self.cut(len(self.lines))))
+        whole = _size(self.cut(len(self.lines)))
+        return min(_size(self.cut(0)), whole) if self.is_cut else whole
 
 
 def _size(lines: Iterable[str]) -> int:
@@ -231,23 +241,23 @@ def _sections(facts: DigestFacts) -> list[_Section]:
     changes = sorted(facts.changes, key=lambda change: change.at, reverse=True)
     expired = [f"{facts.expired} expired unanswered"] if facts.expired else []
     return [
-        _section([_waiting(each) for each in facts.waiting], "answers wanted"),
-        _section([_grid(grid) for grid in grids], "grids"),
-        _section([_market(market) for market in markets], "markets"),
-        _section([f"Health: {note}" for note in facts.notes], "health notes"),
-        _section(
-            [*(f"{change.at:%H:%M} {change.words}" for change in changes), *expired],
+        _Section([_waiting(each) for each in facts.waiting], "answer wanted", "answers wanted"),
+        _Section([_grid(grid) for grid in grids], "grid", "grids"),
+        _Section([_market(market) for market in markets], "market", "markets"),
+        _Section([_line(f"Health: {note}") for note in facts.notes], "health note", "health notes"),
+        _Section(
+            [*(_line(f"{change.at:%H:%M} {change.words}") for change in changes), *expired],
+            "change",
             "changes",
             ["Last 24 h, UTC:"],
         ),
-        _section([_budget(facts.budget), _hours(facts)], "figures"),
+        _Section([_budget(facts.budget), _hours(facts)], "figure", "figures", is_cut=False),
     ]
 
 
-def _section(lines: Iterable[str], noun: str, head: Sequence[str] = ()) -> _Section:
-    return _Section(
-        [textwrap.shorten(line, _MOST_LINE, placeholder=" …") for line in lines], noun, list(head)
-    )
+def _line(text: str) -> str:
+    """Return words that others chose, on one line of a bounded length."""
+    return textwrap.shorten(text, _MOST_LINE, placeholder=" …")
 
 
 def _waiting(advice: Waiting) -> str:
@@ -277,7 +287,7 @@ def _grid(grid: GridFacts) -> str:
 
 def _market(market: MarketFacts) -> str:
     if market.trouble is not Trouble.NONE:
-        return f"{market.key} {market.trouble.value}: {market.problem}"
+        return _line(f"{market.key} {market.trouble.value}: {market.problem}")
     sure = "" if market.hold_probability is None else f", p {market.hold_probability:.2f} to hold 24 h"
     return f"{market.key} {market.verdict}{sure}{_place(market)}"
 
