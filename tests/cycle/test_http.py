@@ -1,8 +1,10 @@
 """/health tells the story, /health/live what a restart could cure, /metrics everything."""
 
+import asyncio
 import json
 import socket
 import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -15,9 +17,12 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
-from daemon.http import serving
+from daemon.http import READERS, serving
+from daemon.operator import answer
 from daemon.progress import LoopWatchdog
+from decisions.actions import Answer
 from market import failpoints
+from store.advice import Deed, decision_ids
 from tests.cycle.house import START, house
 from tests.servers import required
 
@@ -154,6 +159,107 @@ async def test_http_is_bounded_and_shows_no_insides(tmp_path):
             long = await client.get(f"http://127.0.0.1:{port}/health", headers={"X-Long": "x" * 100_000})
             assert long.status_code == 400
         assert (await get(port, "/health?x=%00")).status_code in {200, 503}
+
+
+async def test_a_messages_link_tells_the_recommendation_as_explain_does(tmp_path):
+    """The same words as on the command line, as text that no browser runs; HEAD answers without a body."""
+    async with house(tmp_path) as there, serving(there.app, "127.0.0.1", 0) as port:
+        await there.hours(START, 1)
+        (decision_id,) = decision_ids(tmp_path / "data")
+        deed = Deed(Answer.NOTE, there.clock.now(), "me", note="<script>alert(1)</script> ünsicher")
+        await answer(there.app, decision_id, deed)
+        page = await get(port, f"/decisions/{decision_id}")
+        assert page.status_code == 200
+        command = ["explain", decision_id, "--repo", str(tmp_path / "data")]
+        told = await anyio.run_process([sys.executable, "-m", "daemon.cli", *command])
+        assert page.content == told.stdout
+        assert "<script>alert(1)</script> ünsicher" in page.text
+        assert page.headers["content-type"] == "text/plain; charset=utf-8"
+        assert page.headers["x-content-type-options"] == "nosniff"
+        assert page.headers["content-security-policy"].startswith("default-src 'none'")
+        assert page.headers["cache-control"] == "no-store"
+        async with httpx.AsyncClient() as client:
+            address = f"http://127.0.0.1:{port}/decisions/{decision_id}"
+            head = await client.head(address)
+            assert (head.status_code, head.content) == (200, b"")
+            assert (await client.post(address)).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("2026-01-05/dec-ETH-USDT-230000", 404, "there is no decision 2026-01-05/dec-ETH-USDT-230000"),
+        ("2026-99-99/dec-ETH-USDT-230000", 404, "there is no decision 2026-99-99/"),
+        ("2026-01-05/nonsense", 400, "not a decision's name; expected /decisions/2026-02-02/dec-"),
+        ("2026-01-05/dec-ETH-USDT-010000.yaml", 400, "not a decision's name"),
+        ("2026-01-05/dec-ETH-USDT-010000.action-1", 400, "not a decision's name"),
+        ("2026-01-05/..%2f..%2f..%2fsecret", 400, "not a decision's name"),
+        ("%2e%2e/secret", 400, "not a decision's name"),
+        ("2026-01-05/dec-a%00b", 400, "not a decision's name"),
+        ("2026-01-05%0A/dec-a", 400, "not a decision's name"),
+        ("2026-01-05", 404, "404"),
+        ("2026-01-05/dec-a/../../secret", 404, "404"),
+    ],
+)
+async def test_a_link_that_names_no_decision_gets_a_clear_line_and_no_other_file(
+    tmp_path, path, status, words
+):
+    """Unknown and malformed are told apart; nothing outside of decisions/ is ever opened."""
+    (tmp_path / "data").mkdir()
+    async with house(tmp_path) as there, serving(there.app, "127.0.0.1", 0) as port:
+        for folder in (tmp_path, tmp_path / "data", tmp_path / "data" / "decisions"):
+            folder.mkdir(exist_ok=True)
+            (folder / "secret").write_text("not for you")
+            (folder / "secret.yaml").write_text("not for you")
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET /decisions/{path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        answer = (await reader.read()).decode()  # by hand: a client would tidy the path
+        writer.close()
+        await writer.wait_closed()
+        assert answer.startswith(f"HTTP/1.1 {status} ")
+        assert words in answer
+        assert "not for you" not in answer
+
+
+async def test_a_damaged_decision_is_said_without_its_insides(tmp_path):
+    """What is wrong with the file is for the log and `regimed verify`."""
+    async with house(tmp_path) as there, serving(there.app, "127.0.0.1", 0) as port:
+        await there.hours(START, 1)
+        (decision_id,) = decision_ids(tmp_path / "data")
+        (tmp_path / "data" / "decisions" / f"{decision_id}.yaml").write_text("token: hunter2\n")
+        with capture_logs() as logs:
+            page = await get(port, f"/decisions/{decision_id}")
+        assert page.status_code == 500
+        assert page.text == f"the record of {decision_id} cannot be read; regimed verify says why\n"
+        assert [line["event"] for line in logs] == ["a decision could not be read"]
+
+
+async def test_a_disk_that_hangs_takes_no_page_with_it(tmp_path, monkeypatch):
+    """Readers are few and bounded in time: the page says that it took too long, /health goes on."""
+    released = threading.Event()
+
+    def hangs(root, decision_id):
+        released.wait(30)
+        return []
+
+    monkeypatch.setattr("daemon.http.explained", hangs)
+    monkeypatch.setattr("daemon.http.REQUEST_LIMIT_S", 0.2)
+    async with house(tmp_path) as there, serving(there.app, "127.0.0.1", 0) as port:
+        await there.hours(START, 1)
+        (decision_id,) = decision_ids(tmp_path / "data")
+        try:
+            pages = []
+
+            async def ask():
+                pages.append((await get(port, f"/decisions/{decision_id}")).status_code)
+
+            async with anyio.create_task_group() as group:
+                for _ in range(READERS + 2):
+                    group.start_soon(ask)
+            assert pages == [503] * (READERS + 2)
+            assert (await get(port, "/health")).status_code == 200
+        finally:
+            released.set()
 
 
 def free_port():

@@ -1,4 +1,4 @@
-"""The digest reads like a colleague's note: what is not well first, whole lines, never more than a phone takes."""
+"""The digest reads like a colleague's note: what is not well first, in whole lines, fit for a phone."""
 
 from __future__ import annotations
 
@@ -69,7 +69,10 @@ def test_a_day_on_which_all_is_clear_says_so_and_shows_everything():
     notice = digest_notice(CLEAR, DAY)
     assert notice.title == "All clear: 3 markets, 1 grid running"
     assert notice.body.splitlines() == [
-        "eth-usdt-1 NORMAL since 02-02 14:00 UTC, +12.30 USDT (+1.2 %) after fees, simulated, stop 8.1 % below",
+        (
+            "eth-usdt-1 NORMAL since 02-02 14:00 UTC, +12.30 USDT (+1.2 %) after fees, simulated,"
+            " stop 8.1 % below"
+        ),
         "BTC-USDT TREND, p 0.20 to hold 24 h, 65123.5 below [66000, 68000]",
         "ETH-USDT RANGE_OK, p 0.81 to hold 24 h, 2500 in [2400, 2600]",
         "SHIB-USDT RANGE_WEAK, 0.0000123456 in [0.000012, 0.000013]",
@@ -98,8 +101,10 @@ def test_a_day_on_which_all_is_clear_says_so_and_shows_everything():
                 "hours_recorded": 70,
                 "notes": ("push fails",),
             },
-            "1 grid at MANDATORY_EXIT, 1 grid at LATEST_ACCEPTABLE_EXIT, 1 grid at WARNING, 1 answer wanted,"
-            " 2 markets stale, 1 market not judged, 2 hours missing, 1 health note",
+            (
+                "1 grid at MANDATORY_EXIT, 1 grid at LATEST_ACCEPTABLE_EXIT, 1 grid at WARNING,"
+                " 1 answer wanted, 2 markets stale, 1 market not judged, 2 hours missing, 1 health note"
+            ),
         ),
         ({"waiting": (STOP, STOP)}, "2 answers wanted"),
         ({"markets": (replace(ETH, trouble=Trouble.OTHER, problem="x"),)}, "1 market in trouble"),
