@@ -16,7 +16,7 @@ import structlog
 
 from daemon.app import App
 from daemon.board import MarketState
-from daemon.health import health, ready
+from daemon.health import health
 from decisions.actions import Answer
 from decisions.timers import PastAdvice
 from exits.states import ExitState
@@ -45,6 +45,7 @@ _log = structlog.get_logger("digest")
 _Result = TypeVar("_Result")
 DAY = timedelta(days=1)
 MOST_LATE = timedelta(hours=6)
+CATCH_UP = timedelta(minutes=30)
 
 
 def due_digest(settings: DigestSettings, now: datetime) -> date | None:
@@ -96,15 +97,15 @@ class DigestMemory:
 async def tell_digest(app: App) -> bool:
     """Put the digest that is due into the outbox; returns whether there was one. Ask each minute.
 
-    It waits until a market was judged or its absence reported, as /health/ready says. A record that cannot
-    be read is a line of the digest, never a reason for silence.
+    After a start it waits for `CATCH_UP` at most, while markets catch up. A record that cannot be read is a
+    line of the digest, never a reason for silence.
 
     Raises:
         OSError: The disk refuses; ask again.
     """
     now = app.clock.now()
     day = due_digest(app.settings.notifications.digest, now)
-    if day is None or not ready(app)[0]:
+    if day is None or not app.board.ready or _catching_up(app, now):
         return False
     memory = DigestMemory(app.settings.state_path)
     if await anyio.to_thread.run_sync(memory.recall) == day:
@@ -115,6 +116,22 @@ async def tell_digest(app: App) -> bool:
     if is_new:
         app.bells.notifier.ring()
     return is_new
+
+
+def _catching_up(app: App, now: datetime) -> bool:
+    """Say whether a market is still on its way to the newest hour after a start."""
+    on_its_way = any(
+        state.trouble is None
+        and state.retry_at is None
+        and (state.newest is None or _is_stale(app, state, now))
+        for state in app.board.markets.values()
+    )
+    return on_its_way and now - app.board.started_at <= CATCH_UP
+
+
+def _is_stale(app: App, state: MarketState, now: datetime) -> bool:
+    since = app.board.started_at if state.newest is None else state.newest.closes_at
+    return (now - since).total_seconds() > app.settings.health.stale_warn_s
 
 
 async def gathered(app: App, now: datetime) -> DigestFacts:
@@ -171,9 +188,8 @@ async def gathered(app: App, now: datetime) -> DigestFacts:
 def _market(app: App, state: MarketState, wrong: dict[str, dict[str, Any]], now: datetime) -> MarketFacts:
     check = wrong.get(f"market:{state.key}")
     facts = state.facts
-    since = app.board.started_at if state.newest is None else state.newest.closes_at
     problem = "" if check is None else check["output"].replace(f"{state.key}: ", "")
-    if (now - since).total_seconds() > app.settings.health.stale_warn_s:
+    if _is_stale(app, state, now):
         trouble = Trouble.STALE
     elif facts is None or facts.verdict is None:
         unknown = "no hour has been judged yet" if state.newest is None else "its record cannot be read"
