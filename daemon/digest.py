@@ -244,12 +244,17 @@ def _budget(file: KpisFile) -> Budget:
     )
 
 
-def _waiting(advice: Iterable[PastAdvice], newest: Hour | None, now: datetime) -> Iterator[Waiting]:
-    """Yield what waits for an answer; what has no end of its own is over with the next judged hour."""
+def _waiting(advice: Iterable[PastAdvice], newest: Hour | None, now: datetime) -> Iterable[Waiting]:
+    """Return what waits for an answer, the newest of each grid.
+
+    What has no end of its own is over with the next judged hour.
+    """
+    found = {}
     for each in advice:
         lasts = each.expires_at is not None or (newest is not None and each.closes_at == newest.closes_at)
         if lasts and each.is_open(now):
-            yield Waiting(each.id, each.grid_id, each.action, each.expires_at)
+            found[each.grid_id] = Waiting(each.id, each.grid_id, each.action, each.expires_at)
+    return found.values()
 
 
 def _advised(advice: Sequence[PastAdvice], since: datetime, now: datetime) -> Iterator[Change]:

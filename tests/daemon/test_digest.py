@@ -226,6 +226,18 @@ async def test_what_ran_out_unanswered_is_counted_and_an_expiry_is_said(tmp_path
         assert (facts.waiting, facts.expired) == ((), 1)
 
 
+async def test_of_several_open_setups_of_a_grid_the_newest_wants_the_answer(tmp_path):
+    """Advice that lasts longer than an hour is not asked for twice."""
+    config = LOOSE | {"probation": ANY_CONFIDENCE, "advice": {"setup_expires_min": 120}} | ANY_VERDICT
+    async with house(tmp_path, **config) as there:
+        await there.hours(START, 2)
+        advice = [await newest_advice(there, START.plus(i)) for i in range(2)]
+        assert all(each.action.creates and each.is_open(there.clock.now()) for each in advice)
+        assert advice[0].grid_id == advice[1].grid_id
+        facts = await gathered(there.app, there.clock.now())
+        assert [each.id for each in facts.waiting] == [advice[1].id]
+
+
 async def test_a_market_that_was_never_judged_and_records_that_cannot_be_read_are_said(tmp_path):
     """No record silences the digest: what could not be read is a note of it."""
     async with house(tmp_path, markets=2, **LOOSE) as there:
