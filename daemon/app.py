@@ -23,7 +23,10 @@ from exchanges.opening import open_exchange
 from market.hours import Timeframe
 from market.ports import Clock, Exchange
 from notifications.log_channel import LogChannel
+from notifications.opening import open_channels, open_ping
 from notifications.outbox import Outbox
+from notifications.ping import Ping
+from notifications.pushover import PushoverChannel
 from regime.engine import RegimeEngine
 from store.minutes import MinuteShelf
 from store.paths import parse_snapshot
@@ -44,6 +47,8 @@ class App:
     policy: Policy
     shadow: Shadow | None
     outbox: Outbox
+    emergencies: tuple[PushoverChannel, ...]
+    ping: Ping | None
     board: Board
     progress: Progress
     metrics: Metrics
@@ -96,9 +101,14 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             stack.push_async_callback(exchanges[name].aclose)
         for market in settings.markets:
             board.markets[market.key] = MarketState(market.key)
-        outbox = Outbox(
-            settings.state_path / "outbox", [LogChannel()], clock, settings.notifications.quiet_hours
-        )
+        told = settings.notifications
+        channels = open_channels(told, settings.state_path, clock)
+        for channel in channels:
+            stack.push_async_callback(channel.aclose)
+        ping = open_ping(told)
+        if ping is not None:
+            stack.push_async_callback(ping.aclose)
+        outbox = Outbox(settings.state_path / "outbox", [LogChannel(), *channels], clock, told.quiet_hours)
         app = App(
             settings=settings,
             clock=clock,
@@ -109,6 +119,8 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             if settings.in_shadow is None
             else Shadow(settings.in_shadow.policy(), str(settings.shadow)),
             outbox=outbox,
+            emergencies=tuple(channel for channel in channels if isinstance(channel, PushoverChannel)),
+            ping=ping,
             board=board,
             progress=progress,
             metrics=metrics,

@@ -15,9 +15,11 @@ from daemon.board import Board, ExchangeState, MarketState
 from exchanges.kucoin import MOST_CLOCK_OFFSET_S
 from notifications.anomalies import Condition
 from notifications.notice import Level
+from notifications.outbox import ChannelState
 from store.state import StoreState
 
 SLOW_S, MUCH_TOO_SLOW_S = 60.0, 300.0
+DEAD_CHANNEL = timedelta(minutes=10)
 TWO_CYCLES = timedelta(minutes=130)  # measured once an hour: slow, quick, slow is no news each time
 FAILURES = 3  # in a row: as many as open the breaker
 RESTARTS, RESTARTS_WITHIN = 3, timedelta(hours=1)
@@ -36,6 +38,7 @@ def conditions_of(app: App) -> list[Condition]:
         _pushes(app, store),
         _disk(app),
         *_restarts(app),
+        *(_channel(app, channel) for channel in app.outbox.channels.values()),
     )
     return [condition for condition in found if condition is not None]
 
@@ -229,6 +232,22 @@ def _restarts(app: App) -> Iterable[Condition]:
                 body="What it does comes late or not at all. The log has the stack: look for `worker died`.",
                 group="workers die again and again",
             )
+
+
+def _channel(app: App, channel: ChannelState) -> Condition | None:
+    """Return what is wrong with a way to the operator: told through the others, and in the log."""
+    since, waiting = channel.failing_since, app.outbox.waiting_for(channel.name)
+    if since is None or (app.clock.now() - since) < DEAD_CHANNEL:
+        return None
+    return Condition(
+        f"channel/{channel.name}",
+        "",
+        Level.NORMAL,
+        f"{channel.name} takes no notices",
+        f"No notice got through since {since:%d %b %H:%M} UTC. {waiting} wait, and"
+        " are sent when it answers again; the log has them. Check the channel's key and the network.",
+        detail=_sentence(channel.trouble or ""),
+    )
 
 
 def _lasting(seconds: float) -> str:

@@ -6,8 +6,7 @@ alert of its own and keeps no ping back.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
@@ -19,7 +18,6 @@ from market.errors import NotifyFailed
 from notifications.log_channel import LogChannel
 
 _log = structlog.get_logger("deadman")
-_REFUSALS = ("failed", "refused")
 
 
 class Ping(Protocol):
@@ -36,36 +34,14 @@ class PingMemory:
     Attributes:
         silent_because: Why the last ping was kept back; `""` where it was not.
         is_unheard: The last ping was sent and not heard, and the log says so.
-        shut: Channels whose last deliveries all failed.
-        seen: Outcomes counted so far, by channel and outcome.
     """
 
     silent_because: str = ""
     is_unheard: bool = False
-    shut: set[str] = field(default_factory=set)
-    seen: dict[tuple[str, str], int] = field(default_factory=dict)
-
-    def note(self, outcomes: Mapping[tuple[str, str], int]) -> None:
-        """Learn from what was delivered since: failures alone shut a channel, one delivery opens it.
-
-        The log is no channel that reaches anybody.
-        """
-        grown = {place for place, count in outcomes.items() if count > self.seen.get(place, 0)}
-        for channel in {channel for channel, _ in grown} - {LogChannel.name}:
-            if (channel, "sent") in grown:
-                self.shut.discard(channel)
-            elif any((channel, outcome) in grown for outcome in _REFUSALS):
-                self.shut.add(channel)
-        self.seen = dict(outcomes)
 
 
-def may_ping(app: App, shut: Collection[str] = ()) -> tuple[bool, str]:
-    """Say whether the house works as a whole, and if not, why.
-
-    Args:
-        app: The house.
-        shut: Names of channels, beside the log, that take no notice now.
-    """
+def may_ping(app: App) -> tuple[bool, str]:
+    """Say whether the house works as a whole, and if not, why."""
     alive, hung = live(app)
     if not alive:
         return False, "; ".join(hung)
@@ -79,17 +55,16 @@ def may_ping(app: App, shut: Collection[str] = ()) -> tuple[bool, str]:
     trouble = app.board.commit_trouble or app.store.state().last_commit_error
     if trouble:
         return False, f"commits fail: {trouble}"
-    told = app.settings.notifications
-    channels = len(told.webhooks) + (told.pushover is not None) + (told.apprise is not None)
-    if channels and len(shut) >= channels:
+    channels = {name: state for name, state in app.outbox.channels.items() if name != LogChannel.name}
+    shut = [name for name, state in channels.items() if state.trouble is not None]
+    if channels and len(shut) == len(channels):  # the log is no channel that reaches anybody
         return False, f"no channel takes a notice: {', '.join(sorted(shut))}"
     return True, ""
 
 
 async def ping_once(app: App, ping: Ping, memory: PingMemory) -> bool:
     """Ping if the house works; returns whether the ping was heard. The log hears of each change once."""
-    memory.note(app.outbox.outcomes)
-    fine, why = may_ping(app, memory.shut)
+    fine, why = may_ping(app)
     if not fine:
         if not memory.silent_because:
             _log.error("no ping to the dead-man switch: it will alarm", why=why)

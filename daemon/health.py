@@ -25,6 +25,7 @@ def health(app: App) -> dict[str, Any]:
         *([] if app.shadow is None else [_shadow(app, app.shadow)]),
         _git(app),
         _kpis(app),
+        _channels(app),
         _workers(app),
         _disk(app),
     ]
@@ -272,6 +273,24 @@ def _kpis(app: App) -> dict[str, Any]:
         "status": "warn" if trouble else "pass",
         "output": f"the day's KPIs wait: {trouble}; mend it, and each day is made up for" if trouble else "",
     }
+
+
+def _channels(app: App) -> dict[str, Any]:
+    """Show every way to the operator: a dead one must be seen by someone else than itself."""
+    found, shown = [], {}
+    for name, channel in app.outbox.channels.items():
+        waiting = app.outbox.waiting_for(name)
+        shown[name] = {
+            "waiting": waiting,
+            "failing_since": _iso(channel.failing_since),
+            "trouble": channel.trouble,
+            "sent_at": _iso(channel.sent_at),
+        }
+        if channel.trouble is not None:
+            since = "" if channel.failing_since is None else f" since {_iso(channel.failing_since)}"
+            found.append(("warn", f"channel {name}: {channel.trouble}{since}; {waiting} notices wait"))
+    status, output = _worst(*found) if found else ("pass", "")
+    return {"name": "channels", "status": status, "output": output, "channels": shown}
 
 
 def _workers(app: App) -> dict[str, Any]:

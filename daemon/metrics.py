@@ -138,12 +138,27 @@ class _States(Collector):
         for (channel, outcome), count in self._outbox.outcomes.items():
             outcomes.add_metric([channel, outcome], count)
         yield outcomes
+        yield from self._channels()
         yield GaugeMetricFamily(
             "regimed_outbox_notices", "Notices not yet taken.", value=self._outbox.waiting
         )
         yield GaugeMetricFamily(
             "regimed_ready", "1 when state is loaded and the lock held.", value=self._board.ready
         )
+
+    def _channels(self) -> Iterable[Metric]:
+        now = self._clock.now()
+        failing = GaugeMetricFamily(
+            "regimed_channel_failing_seconds", "Since the first failure in a row.", labels=["channel"]
+        )
+        waiting = GaugeMetricFamily(
+            "regimed_channel_notices", "Notices that a channel has not taken.", labels=["channel"]
+        )
+        for name, channel in self._outbox.channels.items():
+            since = channel.failing_since
+            failing.add_metric([name], 0.0 if since is None else (now - since).total_seconds())
+            waiting.add_metric([name], self._outbox.waiting_for(name))
+        yield from (failing, waiting)
 
     def _markets(self) -> Iterable[Metric]:
         now = self._clock.now()

@@ -13,11 +13,15 @@ import anyio
 import anyio.to_thread
 import structlog
 
+from daemon.anomalies import watch_anomalies
 from daemon.app import App
 from daemon.board import MarketState
 from daemon.calibrating import calibrate_due
 from daemon.control import controlling
 from daemon.cycle import run_due_hours
+from daemon.deadman import ping_forever
+from daemon.digest import tell_digest
+from daemon.emergencies import watch_emergencies
 from daemon.evaluating import evaluate_due
 from daemon.facts import facts_between, recorded_facts
 from daemon.http import serving
@@ -39,7 +43,7 @@ from market.errors import (
     StoreError,
 )
 from market.hours import last_closed_hour
-from notifications.messages import stale_notice
+from notifications.pushover import PushoverChannel
 
 _log = structlog.get_logger("workers")
 RESTART_WAIT_S = (1.0, 5.0, 30.0, 60.0)
@@ -47,6 +51,7 @@ MARKET_WAIT_S = (0.0, 60.0, 120.0, 300.0, 900.0)
 CLOCK_EVERY_S = 50.0
 SETTLED_BEFORE_H = 48  # a stop may have come after an hour was told and before its timers were settled
 PUSH_EVERY_S = 2.0
+RECEIPTS_EVERY_S = 10.0
 PUSH_WAIT_S = (15.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 CYCLE_STOP_S = 15.0  # with the two below and the store's own closing: under 45 s in all
 LEAVE_S = 18.0
@@ -114,6 +119,10 @@ async def working(app: App) -> AsyncIterator[Callable[[], Awaitable[None]]]:
                 busy.start_soon(_supervised, app, "notifier", _notifier)
                 for name in app.outbox.channels:
                     busy.start_soon(_supervised, app, f"channel {name}", _channel_worker, name)
+                for channel in app.emergencies:
+                    busy.start_soon(_supervised, app, f"{channel.name} receipts", _receipts_worker, channel)
+                if app.ping is not None:
+                    busy.start_soon(_supervised, app, "pinger", ping_forever, app.ping)
                 busy.start_soon(_supervised, app, "housekeeper", _housekeeper)
                 busy.start_soon(_supervised, app, "timekeeper", _timekeeper)
                 busy.start_soon(_supervised, app, "historian", _historian)
@@ -161,6 +170,7 @@ async def load_state(app: App) -> None:
         if found is None:
             continue
         state.facts, state.grids, state.known_at = found
+        app.board.was_ready |= state.newest == last_closed_hour(app.clock.now())
         state.outcome = state.facts.outcome
         await recall_told(app, market.key)
         await _tell_what_was_kept(app, state)
@@ -218,7 +228,7 @@ async def _supervised(app: App, name: str, worker: Callable[..., Awaitable[None]
         except ExchangeRefused:
             raise  # a dangerous key ends the program
         except Exception:  # noqa: BLE001 a worker's surprise must not end the others
-            count = app.board.restarts[name] = app.board.restarts.get(name, 0) + 1
+            count = app.board.restarted(name, app.clock.now())
             app.metrics.worker_restarts.labels(name).inc()
             _log.exception("worker died, starting it anew", worker=name, restarts=count)
             await anyio.sleep(RESTART_WAIT_S[min(count, len(RESTART_WAIT_S)) - 1])
@@ -232,7 +242,6 @@ async def _market_worker(app: App, market: MarketSettings) -> None:
         await bell.heard()
         waits = state.retry_at is not None and app.clock.now() < state.retry_at
         if app.board.stopping or waits or app.clock.monotonic() < not_before:
-            await _tell_if_stale(app, market.key)
             continue
         await _verify_key(app, market.exchange)
         not_before = app.clock.monotonic() + await attend(app, market)
@@ -264,7 +273,6 @@ async def _troubled(app: App, market: MarketSettings, error: Exception) -> float
     state.trouble, state.failures = str(error), state.failures + 1
     app.board.was_ready = True
     app.metrics.errors.labels(market.key, type(error).__name__).inc()
-    await _tell_if_stale(app, market.key)
     if isinstance(error, RateLimited):
         return error.retry_after_s
     return MARKET_WAIT_S[min(state.failures, len(MARKET_WAIT_S)) - 1]
@@ -286,17 +294,6 @@ async def _measure_clock(app: App, name: str) -> None:
             "clock",
             f"our clock is {offset.ahead_s:+.0f} s off the exchange's; hours stay owed, check NTP",
         )
-
-
-async def _tell_if_stale(app: App, key: str) -> None:
-    """No data is news too: say once that a market has had no fresh hour for too long."""
-    state = app.board.markets[key]
-    now = app.clock.now()
-    since = app.board.started_at if state.newest is None else state.newest.closes_at
-    if (now - since).total_seconds() > app.settings.notifications.stale_after_s:
-        notice = stale_notice(key, state.newest, last_closed_hour(now), state.trouble or "")
-        if await anyio.to_thread.run_sync(app.outbox.enqueue, notice):
-            app.bells.notifier.ring()
 
 
 async def _pusher(app: App) -> None:
@@ -330,11 +327,10 @@ async def _pusher(app: App) -> None:
 async def _notifier(app: App) -> None:
     """Wake the channels whenever something was put into the outbox, and each minute.
 
-    It also says that a market has gone stale: the market's own worker may be the one that hangs.
+    It also looks for anomalies: the worker that should say that it hangs may be the one that hangs.
     """
     while True:
-        for key in app.board.markets:
-            await _tell_if_stale(app, key)
+        await watch_anomalies(app)
         for bell in app.bells.channels.values():
             bell.ring()
         await app.bells.notifier.heard_within(60)
@@ -347,6 +343,13 @@ async def _channel_worker(app: App, name: str) -> None:
         await app.bells.channels[name].heard_within(min(wait_s / max(app.clock.rate, 1.0), 60.0))
 
 
+async def _receipts_worker(app: App, channel: PushoverChannel) -> None:
+    """Ask who acknowledged an emergency, and silence those that need nobody any longer."""
+    while True:
+        await watch_emergencies(app, channel)
+        await anyio.sleep(RECEIPTS_EVERY_S)
+
+
 async def _historian(app: App) -> None:
     """Look back beside the cycles: advice at its horizons, probabilities by the month, KPIs by the day."""
     while True:
@@ -357,11 +360,12 @@ async def _historian(app: App) -> None:
 
 
 async def _timekeeper(app: App) -> None:
-    """Settle the timers each minute: states that stand unanswered, advice that ran out, stops too."""
+    """Settle the timers each minute: what stands unanswered, what ran out, the digest of the day."""
     while True:
         await app.bells.timekeeper.heard()
         await remind(app)
         await settle_timers(app)
+        await tell_digest(app)
 
 
 async def _housekeeper(app: App) -> None:

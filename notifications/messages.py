@@ -132,20 +132,6 @@ def _unrecorded(notice: Notice) -> Notice:
     return replace(notice, body=fit([], [said, notice.body], MOST_BODY))
 
 
-def stale_notice(key: str, newest: Hour | None, hour: Hour, why: str) -> Notice:
-    """Return the notice that a market has had no judged hour for too long; once for each newest hour."""
-    since = f"since hour {newest}" if newest else "since the start"
-    return Notice(
-        f"{key}/{newest}/stale",
-        key,
-        Level.HIGH,
-        f"{key}: no fresh hour {since}",
-        f"{why or 'the reason is not known'}. Advice is withheld; look at the exchange and at /health."
-        " Hours are owed, not lost: they are caught up, oldest first.",
-        hour.closes_at,
-    )
-
-
 def missing_in_words(names: Sequence[str], share: float) -> str:
     """Return which metrics have no value and the share of the weight that is lost with them."""
     return f"Without {', '.join(names)}: {share:.0%} of the weight is missing." if names else ""

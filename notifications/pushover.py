@@ -121,6 +121,12 @@ class PushoverChannel:
         self._poll_failing = False
         self._limits_asked = False
 
+    @property
+    def sounding(self) -> frozenset[str]:
+        """Grids with an emergency that may still sound."""
+        known = {one.grid_id for one in self._receipts.open if one.acknowledged_at is None}
+        return frozenset(known | self._receipts.doubtful) - {""}
+
     async def send(self, notice: Notice) -> None:
         """Deliver a notice; an emergency replaces its grid's former one.
 

@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from daemon.anomalies import watch_anomalies
 from exchanges.sandbox.faults import Fault
 from market.hours import instant_iso
 from tests.cycle.house import START, assert_sound, git, house, recomputed
@@ -86,6 +87,7 @@ async def test_a_dead_exchange_costs_a_delay_and_is_told_once(tmp_path):
         there.sandbox.script.add(Fault(kind="disconnect"))
         for i in range(2, 7):
             await there.hour(START.plus(i))
+            await watch_anomalies(there.app)
         state = there.state()
         assert state.owed == 5
         assert state.newest == START.plus(1)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from market.hours import Hour
-from notifications.messages import HourFacts, hour_notices, stale_notice
+from notifications.messages import HourFacts, hour_notices
 from notifications.notice import Level
 
 HOUR = Hour.parse("2026-02-02T14")
@@ -75,13 +75,3 @@ def test_an_unrecorded_hour_is_told_anyway_and_says_so():
     """A failed commit must not silence an exit."""
     (notice,) = hour_notices(OK, replace(OK, verdict="TREND"), recorded=False)
     assert notice.body.startswith("NOT RECORDED")
-
-
-def test_a_stale_market_is_told_once_for_each_newest_hour():
-    """The words change with the newest hour only, so that an outage is one notice."""
-    one = stale_notice("ETH-USDT", HOUR, HOUR.plus(2), "kucoin: circuit open")
-    two = stale_notice("ETH-USDT", HOUR, HOUR.plus(3), "kucoin: circuit open")
-    assert one.dedupe == two.dedupe
-    assert one.level is Level.HIGH
-    assert "owed, not lost" in one.body
-    assert "since the start" in stale_notice("ETH-USDT", None, HOUR, "").title
