@@ -82,14 +82,10 @@ async def announce(
 
 
 async def remind(app: App) -> int:
-    """Tell again what stands unanswered and is due, and tell once what was never told; returns how many.
-
-    It is the state told last that is repeated: while hours are caught up, those in between are not news. A
-    market in trouble has no newer hour to wait for.
-    """
+    """Tell again what stands unanswered and is due, and tell once what was never told; returns how many."""
     count = 0
     for key, state in app.board.markets.items():
-        facts = state.told if state.trouble is None else state.facts
+        facts = _standing(state)
         advised = () if facts is None else facts.advice
         found = [await _reminded(app, state, key, advice) for advice in advised if advice.spell is not None]
         told = [put for put in found if put is not None]
@@ -112,7 +108,8 @@ async def recall_told(app: App, key: str) -> None:
 
 async def put_louder(app: App, state: MarketState, notice: Notice) -> bool:
     """Tell that a stop waits for an answer, unless it was told so loudly just now; True where it is news."""
-    facts = None if state.facts is None else state.facts.of_grid(notice.grid_id)
+    standing = _standing(state)
+    facts = None if standing is None else standing.of_grid(notice.grid_id)
     if app.outbox.knows(notice.dedupe):
         return False
     if facts is None or facts.spell is None:
@@ -139,6 +136,10 @@ async def _put_paced(
     if not own_key and spell.state is not ExitState.NORMAL:
         notice = replace(notice, dedupe=spell.next_key)  # the same again after a crash: told once
     await anyio.to_thread.run_sync(app.outbox.enqueue, notice)
+    if (
+        level is notice.level
+    ):  # good news is told softly, and yet its state is told: no reminder is due for that
+        level = max(level, level_of(facts), key=lambda each: each.rank)
     spell = state.spells[facts.grid_id] = spell.told(now, level)
     return _as_told(spell, notice.dedupe, now, level, facts.id)
 
@@ -175,6 +176,14 @@ async def is_settled(app: App, key: str, spell: Spell) -> bool:
         if advice.grid_id == spell.grid_id
         for action in advice.actions
     )
+
+
+def _standing(state: MarketState) -> HourFacts | None:
+    """Return the hour whose state stands: the one told last, for those being caught up are not news.
+
+    A market in trouble has no newer hour to wait for.
+    """
+    return state.told if state.trouble is None else state.facts
 
 
 def _spell(state: MarketState, facts: AdviceFacts) -> Spell:

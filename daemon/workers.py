@@ -56,6 +56,7 @@ PUSH_WAIT_S = (15.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 CYCLE_STOP_S = 15.0  # with the two below and the store's own closing: under 45 s in all
 LEAVE_S = 18.0
 LAST_PUSH_S = 10.0
+LAST_DELIVERIES_S = 5.0
 CLOCK_LIMIT_S = 60.0
 HOUSEKEEPING_AFTER_S = 20.0
 HOUSEKEEPING_PATIENCE_S = 120.0
@@ -138,7 +139,7 @@ async def _leave(app: App) -> None:
     with anyio.move_on_after(LEAVE_S, shield=True):
         steps: tuple[tuple[str, Callable[[], Awaitable[object]]], ...] = (
             ("commit", app.store.flush),
-            ("deliver", app.outbox.deliver),
+            ("deliver", partial(_last_deliveries, app)),
             ("push", partial(_last_push, app)),
         )
         for name, step in steps:
@@ -146,6 +147,12 @@ async def _leave(app: App) -> None:
                 await step()
             except (StoreError, OSError) as error:
                 _log.warning("stopping: left for the next start", what=name, error=str(error))
+
+
+async def _last_deliveries(app: App) -> None:
+    """Send what waits; what a slow channel does not take now is durable and goes out after the next start."""
+    with anyio.move_on_after(LAST_DELIVERIES_S):
+        await app.outbox.deliver()
 
 
 async def _last_push(app: App) -> None:

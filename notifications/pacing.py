@@ -25,7 +25,7 @@ class Spell:
         since: Hour at whose close it began, as the record writes it.
         times: Notices told in it.
         last_at: When the last one was told; None before the first.
-        level: The loudest of them, as it was told; None before the first.
+        level: How loud the loudest of them counts; None before the first.
     """
 
     grid_id: str

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.operator import answer, settle_timers
-from daemon.telling import remind
+from daemon.telling import announce, recall_told, remind
 from decisions.actions import Answer
 from market import failpoints
 from market.hours import Hour
+from notifications.messages import HourFacts
 from notifications.notice import Level
 from store.advice import Deed
 from store.exit_files import ToldNotice, told_notices
@@ -169,3 +172,60 @@ async def test_what_cannot_be_recorded_is_told_all_the_same(tmp_path):
             failpoints.disarm()
         assert state.spells[GRID].times == before + 1
         assert len(waiting(tmp_path)) == 2
+
+
+async def test_a_state_that_eased_is_told_softly_and_not_again_the_minute_after(tmp_path):
+    """From MANDATORY_EXIT to LATEST_ACCEPTABLE_EXIT wakes nobody, although the state's own level would."""
+    async with house(tmp_path, **LOOSE) as there:
+        await in_trouble(there)
+        state = there.state()
+        told = state.told
+        (advice,) = told.advice
+        eased = replace(
+            told,
+            hour=START.plus(1),
+            advice=(replace(advice, exit_state="LATEST_ACCEPTABLE_EXIT", since=START.plus(1).iso()),),
+        )
+        there.clock.set(START.plus(1).closes_at)
+        await announce(there.app, told, eased, ())
+        state.told = eased
+        assert [notice["level"] for notice in waiting(tmp_path)] == ["emergency", "normal"]
+        assert await minutes(there, 0, 10, START.plus(1)) == 0
+        assert len(waiting(tmp_path)) == 2
+
+
+async def test_states_passed_through_in_an_outage_are_folded_into_the_one_notice(tmp_path):
+    """WARNING came and went while nothing was judged: one quiet notice says so, and the records name it."""
+    async with house(tmp_path, **LOOSE) as there:
+        await run_grid(there, 2000, 4000, START)
+        await there.hour(START)
+        told = there.state().told
+        (advice,) = told.advice
+        calm = replace(advice, exit_state="NORMAL", since=START.iso())
+
+        def then(hours: int, state: str, since: int) -> HourFacts:
+            facts = replace(calm, exit_state=state, since=START.plus(since).iso())
+            return replace(told, hour=START.plus(hours), advice=(facts,))
+
+        before = replace(told, advice=(calm,))
+        meanwhile = [then(1, "WARNING", 1), then(2, "WARNING", 1), then(3, "NORMAL", 3)]
+        there.clock.set(START.plus(4).closes_at)
+        put = len(waiting(tmp_path))
+        await announce(there.app, before, then(4, "NORMAL", 3), meanwhile)
+        (one,) = waiting(tmp_path)[put:]
+        assert one["level"] == "quiet"
+        assert "Since the last message: WARNING at 02:00, NORMAL at 04:00." in one["body"]
+        folded, spoke = recorded(tmp_path)[-2:]
+        assert (folded.state, folded.folded, folded.key) == ("WARNING", True, spoke.key)
+        assert (spoke.state, spoke.folded, spoke.key) == ("NORMAL", False, one["dedupe"])
+
+
+async def test_what_was_told_and_is_not_readable_is_told_anew(tmp_path):
+    """A damaged file of exit states costs a second notice, never the first; the log names the market."""
+    async with house(tmp_path, **LOOSE) as there:
+        await in_trouble(there)
+        (path,) = (tmp_path / "data" / "exit_states" / "ETH-USDT").iterdir()
+        path.write_text(path.read_text() + "---\nschema_version: 7\n")
+        with capture_logs() as logs:
+            await recall_told(there.app, "ETH-USDT")
+        assert "what was told is not readable; it is told anew" in [line["event"] for line in logs]
