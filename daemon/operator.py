@@ -72,7 +72,7 @@ async def _told_louder(app: App, key: str, due: Due) -> bool:
     state = app.board.markets[key]
     facts = None if state.facts is None else state.facts.of_grid(due.advice.grid_id)
     notice = louder_notice(key, due.advice, None if facts is None else facts.exit_state, due.at)
-    told = await put_louder(app, state, notice)
+    told = await put_louder(app, state, notice, due.advice.closes_at)
     if told:
         app.bells.notifier.ring()
     return told

@@ -106,16 +106,19 @@ async def recall_told(app: App, key: str) -> None:
     state.spells = await anyio.to_thread.run_sync(_told_of, app, key, spells)
 
 
-async def put_louder(app: App, state: MarketState, notice: Notice) -> bool:
-    """Tell that a stop waits for an answer, unless it was told so loudly just now; True where it is news."""
+async def put_louder(app: App, state: MarketState, notice: Notice, advised_at: datetime) -> bool:
+    """Tell that a stop waits for an answer, unless it was told so loudly just now; True where it is news.
+
+    A stop of a state that has changed since is told no louder: the present state has spoken for itself.
+    """
     standing = _standing(state)
     facts = None if standing is None else standing.of_grid(notice.grid_id)
     if app.outbox.knows(notice.dedupe):
         return False
     if facts is None or facts.spell is None:
         return await anyio.to_thread.run_sync(app.outbox.enqueue, notice)
-    if await is_settled(app, state.key, facts.spell):
-        return False  # acknowledged: they know
+    if advised_at < Hour.parse(facts.spell.since).closes_at or await is_settled(app, state.key, facts.spell):
+        return False
     put = await _put_paced(app, state, facts, notice, own_key=True)
     if put is None:
         return False
