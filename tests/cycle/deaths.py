@@ -3,8 +3,7 @@
 Whoever is killed leaves the disk as it is and nothing else. So one run that lives through all moments, and
 copies its folder at each failpoint that it reaches, knows every death; the copies are then started again.
 What the run looks like after each moment is what a restarted one must look like. A test compares the copies
-with what a process leaves that is really killed at the same place: `python -m tests.cycle.deaths FOLDER
-MOMENT`, with REGIMED_FAILPOINTS, is that process.
+with what a process leaves that is really killed at the same place: `be_killed`, with REGIMED_FAILPOINTS.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import getpass
 import hashlib
 import os
 import shutil
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -367,11 +365,15 @@ async def die(folder: Path, number: int, copies: Path) -> list[Death]:
     return found
 
 
-async def be_killed(folder: Path, number: int) -> None:
-    """Start before a moment and live it, with what REGIMED_FAILPOINTS asks for."""
-    async with started_before(folder, number) as there:
-        arm_failpoints()
-        await live(there, MOMENTS[number])
+def be_killed(folder: Path, number: int) -> None:
+    """Start before a moment and live it, with what REGIMED_FAILPOINTS asks for; never returns to a test."""
+
+    async def live_it() -> None:
+        async with started_before(folder, number) as there:
+            arm_failpoints()
+            await live(there, MOMENTS[number])
+
+    asyncio.run(live_it())
 
 
 @asynccontextmanager
@@ -435,7 +437,3 @@ def assert_whole(folder: Path) -> None:
     assert not list((folder / "data.state" / "intents").iterdir())
     assert not list((folder / "data" / ".git" / "regimed").iterdir())
     assert not list(folder.rglob("*.tmp"))
-
-
-if __name__ == "__main__":
-    asyncio.run(be_killed(Path(sys.argv[1]), int(sys.argv[2])))

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from daemon.clock import ScaledClock
 from market.hours import Hour
@@ -49,7 +50,7 @@ def clock_standing_at(instant: datetime) -> str:
 class Process:
     """A started command, its lines as they come."""
 
-    process: subprocess.Popen[str]
+    process: Any  # subprocess.Popen, or a Fork
     lines: list[str] = field(default_factory=list)
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
@@ -91,6 +92,13 @@ def started(*arguments: str, **environment: str) -> Iterator[Process]:
         cwd=ROOT,
         env={**os.environ, **environment},
     )
+    with reading(process) as running:
+        yield running
+
+
+@contextmanager
+def reading(process: Any) -> Iterator[Process]:
+    """Read what a process says while it runs; it is killed at the end if it still does."""
     running = Process(process)
     reader = threading.Thread(target=running._read, daemon=True)
     reader.start()

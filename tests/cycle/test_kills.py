@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from market.hours import Hour, hours_between
+from tests.cycle.forks import forked_regimed
 from tests.cycle.house import START, assert_sound, git, write_config
 from tests.cycle.processes import Process, clock_from, hours_of, started
 
@@ -35,17 +36,17 @@ def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing(tmp_path):
         url = sandbox.line(r"(http://127\.0\.0\.1:\d+)")[1]
         config = str(write_config(tmp_path, url, SYMBOLS))
         run = ("--log-level", "INFO", "run", "--config", config, "--clock", clock)
-        with started(*run) as daemon:
+        with forked_regimed(*run) as daemon:
             daemon.line("hour judged", 60)
         said += judged_in(daemon)
         for _ in range(KILLS):
-            with started(*run) as daemon:
+            with forked_regimed(*run) as daemon:
                 if chance.random() < 0.8:
                     daemon.line("hour judged", 60)
                 threading.Event().wait(chance.uniform(0.0, 1.5))
                 daemon.end(signal.SIGKILL)
             said += judged_in(daemon)
-        with started(*run) as daemon:
+        with forked_regimed(*run) as daemon:
             daemon.line("hour judged", 60)
             assert daemon.end(signal.SIGTERM) == 0
         said += judged_in(daemon)

@@ -7,8 +7,8 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import anyio.to_thread
@@ -27,14 +27,16 @@ from tests.cycle.deaths import (
     Death,
     Twin,
     assert_whole,
+    be_killed,
     copied,
     die,
     left_behind,
     live_through,
     start_again,
 )
+from tests.cycle.forks import forked, forked_regimed
 from tests.cycle.house import START, git, simulated, write_config
-from tests.cycle.processes import ROOT, clock_standing_at, regimed, started
+from tests.cycle.processes import Process, clock_standing_at
 
 SEED = int(os.environ.get("REGIMED_SEED", "1"))
 NUMBERS = {moment.name: number for number, moment in enumerate(MOMENTS)}
@@ -46,6 +48,18 @@ def twin(tmp_path_factory) -> Twin:
     folder = tmp_path_factory.mktemp("twin")
     (folder / "house").mkdir()
     return asyncio.run(live_through(folder / "house", folder))
+
+
+@pytest.fixture(scope="module")
+def deaths_of(twin, tmp_path_factory) -> Callable[[int], list[Death]]:
+    """Return the deaths of a start just before a moment, each moment lived once."""
+
+    @cache
+    def deaths(number: int) -> list[Death]:
+        copies = tmp_path_factory.mktemp("deaths")
+        return asyncio.run(die(copied(twin.before[number], copies / "lived"), number, copies))
+
+    return deaths
 
 
 def die_and_start_again(twin: Twin, death: Death, tmp_path: Path) -> None:
@@ -130,26 +144,18 @@ def test_every_death_of_a_moment_is_made_good(twin, name, tmp_path):
         ),
     ],
 )
-def test_sigkill_leaves_what_the_copies_hold(twin, name, share, tmp_path):
+def test_sigkill_leaves_what_the_copies_hold(twin, deaths_of, name, share, tmp_path):
     """A process that is really killed leaves the same files and bytes, and is started again as well.
 
     Where in the moment: so far on the way through its deaths.
     """
     number = NUMBERS[name]
-    deaths = asyncio.run(die(copied(twin.before[number], tmp_path / "copied"), number, tmp_path))
+    deaths = deaths_of(number)
     death = deaths[int(share * len(deaths))]
     folder = copied(twin.before[number], tmp_path / "killed")
     place, _, nth = death.place.partition("@")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.cycle.deaths", str(folder), str(number)],
-        env={**os.environ, VARIABLE: f"{place}=kill@{nth}"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    with forked(be_killed, folder, number, **{VARIABLE: f"{place}=kill@{nth}"}) as killed:
+        assert killed.process.wait(300) == -signal.SIGKILL, killed.lines
     assert left_behind(folder) == death.digest
     asyncio.run(start_again(folder, death, twin))
 
@@ -180,19 +186,25 @@ async def test_a_daemon_killed_under_an_accept_has_taken_all_of_it_or_nothing(tw
         def killed_and_started_again() -> None:
             run = ("run", "--config", config, "--clock", clock)
             decide = ("decide", stop, "accept", "--config", config, "--clock", clock)
-            with started(*run, **{VARIABLE: f"{place}=kill"}) as daemon:
+            with forked_regimed(*run, **{VARIABLE: f"{place}=kill"}) as daemon:
                 daemon.line(r"/health", 120)
-                first = regimed(*decide)
+                with forked_regimed(*decide) as first:
+                    answered = first.process.wait(120) == 0
                 assert daemon.process.wait(60) == -signal.SIGKILL
-            with started(*run) as daemon:
+            with forked_regimed(*run) as daemon:
                 daemon.line(r"/health", 120)
-                second = regimed(*decide)
+                with forked_regimed(*decide) as second:
+                    answered_again = second.process.wait(120) == 0
                 assert daemon.end(signal.SIGTERM) == 0, daemon.lines
-            assert first.returncode or "recorded in commit" in first.stdout
-            assert second.returncode == 0 or "already answered" in second.stderr, second.stderr
+            assert not answered or said(first, "recorded in commit")
+            assert answered_again or said(second, "already answered"), second.lines
 
         await anyio.to_thread.run_sync(killed_and_started_again)
     assert git(folder / "data", "rev-parse", "main^{tree}") == twin.looks[number].tree
     told = (folder / "data.state" / "outbox" / "told.jsonl").read_text().splitlines()
     assert told == twin.looks[number].told
     assert_whole(folder)
+
+
+def said(process: Process, words: str) -> bool:
+    return any(words in line for line in process.lines)
