@@ -31,7 +31,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -40,7 +39,6 @@ from decisions.aftermath import Aftermath, aftermath_of
 from decisions.paths import PATHS, DecidedCase, carried_on, deed_less_advice, worth_of
 from decisions.realised import OutcomesConfig, brier, excursions, realised_verdict
 from market.candles import Bars
-from market.hours import Hour
 from regime.analysis import Verdict
 
 HOLD_HOURS = 24
@@ -56,17 +54,6 @@ class Horizon(StrEnum):
     @property
     def hours(self) -> int:
         return {Horizon.DAY: 24, Horizon.THREE_DAYS: 72, Horizon.WEEK: 168}[self]
-
-
-def is_due(horizon: Horizon, closes_at: datetime, newest: Hour) -> bool:
-    """Say whether the data to the horizon are there.
-
-    Args:
-        horizon: From the close of the analysed hour.
-        closes_at: That close.
-        newest: The newest hour that is collected.
-    """
-    return newest.closes_at >= closes_at + timedelta(hours=horizon.hours)
 
 
 @dataclass(frozen=True, slots=True)

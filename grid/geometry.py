@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from market.candles import Ints
-from market.costs import PPM
 from market.errors import DataInvalid
 
 FEWEST_LEVELS = 2
@@ -73,11 +72,6 @@ class GridGeometry:
         prices = self.prices()
         return min((high / low - 1) * 1e4 for low, high in itertools.pairwise(prices))
 
-    def net_cycle_return(self, maker_ppm: int) -> float:
-        """Return what a cycle of the narrowest cell leaves of its buy: r (1 - f)^2 - 1."""
-        kept = 1 - maker_ppm / PPM
-        return (1 + self.spacing_bps() / 1e4) * kept * kept - 1
-
     def nearest(self, price: int) -> int:
         """Return the index of the level nearest to `price`, the lower one of two: it carries no order."""
         return nearest_level(self.prices(), price)
@@ -86,33 +80,6 @@ class GridGeometry:
 def nearest_level(prices: Sequence[int], price: int) -> int:
     """Return the index of the price in the rising `prices` that is nearest, the lower one of two."""
     return min(range(len(prices)), key=lambda i: (abs(prices[i] - price), i))
-
-
-def levels_for(
-    lower: float,
-    upper: float,
-    round_trip_bps: float,
-    multiple: float = 7.5,
-    at_least: int = 4,
-    at_most: int = 20,
-) -> int:
-    """Return as many geometric cells as are at least `multiple` x the round-trip cost wide.
-
-    Args:
-        lower, upper: The bounds, in any one unit.
-        round_trip_bps: Cost of a cycle (`market.costs.round_trip_bps`), above 0.
-        multiple: How often a cell must pay for its cycle.
-        at_least, at_most: The answer stays within both, so a narrow range gets cells that are narrower than
-            asked: look at `GridGeometry.spacing_bps` before believing in it.
-
-    Raises:
-        DataInvalid: Bounds not rising, or the cost or the multiple not positive.
-    """
-    if not 0 < lower < upper:
-        raise DataInvalid("grid", "upper", f"{upper}, expected more than lower {lower} and both above 0")
-    if round_trip_bps <= 0 or multiple <= 0:
-        raise DataInvalid("grid", "levels", "the cost of a cycle and its multiple must be above 0")
-    return int(cells_of_width(lower, upper, multiple * round_trip_bps, at_least, at_most))
 
 
 def cells_of_width(

@@ -125,15 +125,6 @@ class GridOutcome:
         """Profit after fees, which is also the comparison with cash."""
         return self.value - self.start_value
 
-    @property
-    def against_hold(self) -> int:
-        """Profit beyond holding the same coin share, bought at the same cost."""
-        return self.value - self.held_value
-
-    def in_bps(self, amount: int) -> float:
-        """Return an amount in bps of what was put in."""
-        return amount * 10_000 / self.start_value
-
 
 def simulate(
     plan: GridPlan, bars: Bars, path: BarPath = BarPath.PESSIMISTIC, *, keep_values: bool = False

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from market.hours import HOUR_S
 from market.window import WindowQuality
-from regime.analysis import Confidence, PriceRange, RegimeAnalysis, ScoreModel, Verdict
+from regime.analysis import Confidence, PriceRange, Verdict
 from regime.config import METRICS, ClassicConfig, ConfidenceConfig, RegimeConfig
 from regime.precision import score
 
@@ -135,25 +134,6 @@ def data_quality_factor(quality: WindowQuality, config: ConfidenceConfig) -> flo
     """Return less than 1 when too much of the last 24 hours was missing or repaired."""
     share = (quality.missing_24h + quality.repaired_24h) / _MINUTES_24H
     return config.quality_factor if share > config.quality_threshold else 1.0
-
-
-def setup_band(
-    analysis: RegimeAnalysis, config: ConfidenceConfig
-) -> Literal["normal", "probationary"] | None:
-    """Return how a setup may be run at this confidence; None where there is no setup.
-
-    Only a range verdict on a valid range with the price inside has a setup, whatever the confidence.
-    """
-    inside = analysis.range.lower <= analysis.price <= analysis.range.upper
-    if not (analysis.verdict.is_range and analysis.range.valid and inside):
-        return None
-    probation: dict[ScoreModel, float] = {
-        "evidence": config.probation_band_evidence,
-        "classic": config.probation_band_classic,
-    }
-    if analysis.confidence.value >= config.normal_band:
-        return "normal"
-    return "probationary" if analysis.confidence.value >= probation[analysis.score_model] else None
 
 
 def _agreement(trendiness: float, scores: Mapping[str, float], config: RegimeConfig) -> float:

@@ -424,9 +424,9 @@ class ConfidenceConfig(Section):
     margin_share: Share = Field(0.40, description="Of the span, distance to the nearest boundary.")
     agreement_share: Share = Field(0.35, description="Of the span, weight on T's side.")
     timeframe_share: Share = Field(0.25, description="Of the span, 4h agrees.")
-    normal_band: Share = Field(0.80, description="Confidence from which a setup is normal.")
-    probation_band_evidence: Share = Field(0.65, description="From which it is probationary, evidence.")
-    probation_band_classic: Share = Field(0.60, description="From which it is probationary, classic.")
+    normal_band: Share = Field(0.80, description="Without effect: probation.band_upper decides.")
+    probation_band_evidence: Share = Field(0.65, description="Without effect: see probation.")
+    probation_band_classic: Share = Field(0.60, description="Without effect: see probation.")
 
 
 class ComponentsConfig(Section):

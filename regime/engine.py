@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -80,15 +80,6 @@ class RegimeEngine:
         four_hour_rows = _last_closed(four_hours, hours)
         verdicts = self._judged(name + name_4h, fold, fold_4h, four_hour_rows)
         return self._analysis(window, fold, fold_4h, row, int(four_hour_rows[-1]), readings, verdicts)
-
-    def analyze_many(self, windows: Sequence[MarketWindow]) -> list[RegimeAnalysis | Insufficient]:
-        """Judge many windows, in any order; the answers stand in the order of the windows.
-
-        The newest hour of a month folds the bars of all the others, so it goes first.
-        """
-        order = sorted(range(len(windows)), key=lambda at: (windows[at].key, -windows[at].hour.index))
-        found = {at: self.analyze(windows[at]) for at in order}
-        return [found[at] for at in range(len(windows))]
 
     def components(self, window: MarketWindow, timeframe: Timeframe) -> ComponentRows:
         """Return the three-dimensional regime of the window's newest bars.

@@ -9,7 +9,7 @@ The loops are in `regime/column_kernels.py` and `regime/stream_kernels.py`; here
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -123,13 +123,6 @@ def indicator_columns(
     if column_kernels.columns(*candles, lengths, deviations, column, POWERS_OF_TEN, work):
         column[4] = slopes(candles.close, recorded_column(column[6]), config.slope_bars)
     return Indicators(*column[:7], *(column[7:] if beside else column[:3, :0]))
-
-
-def columns_of_many(
-    series: Sequence[Candles], config: MetricsConfig, *, beside: bool = True
-) -> list[Indicators]:
-    """Return the indicators of many series, each from its own anchor."""
-    return [indicator_columns(candles, config, beside=beside) for candles in series]
 
 
 def classify(candles: Candles, config: RegimeConfig) -> Classes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -287,12 +287,3 @@ def _digests_of(path: str, data: bytes) -> set[str]:
         return {str(opened(data, path, 1)["digest"])}
     except DataInvalid:
         return set()
-
-
-def summary_lines(report: Report, limit: int = 20) -> Iterable[str]:
-    """Yield the report for people: counts, then the first findings."""
-    yield ", ".join(f"{count} {name}" for name, count in report.counts.items())
-    for finding in report.findings[:limit]:
-        yield f"{'ERROR' if finding.is_error else 'note'}: {finding.path}: {finding.problem}"
-    if len(report.findings) > limit:
-        yield f"and {len(report.findings) - limit} more"

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decisions.actions import SYSTEM, ActionTaken, Answer
-from decisions.outcomes import Horizon, is_due, outcome_at
+from decisions.outcomes import Horizon, outcome_at
 from decisions.paths import PATHS, DecidedCase, RunningGrid
 from decisions.realised import OutcomesConfig
 from decisions.recommendation import Action, Kind, Recommendation, Stated
@@ -379,12 +379,9 @@ def test_an_unknown_close_of_the_first_day_leaves_the_brier_score_open():
 @pytest.mark.parametrize(
     ("horizon", "hours"), [(Horizon.DAY, 24), (Horizon.THREE_DAYS, 72), (Horizon.WEEK, 168)]
 )
-def test_a_horizon_is_due_when_its_last_hour_is_collected(horizon, hours):
-    """Not an hour before."""
+def test_a_horizon_is_a_day_three_or_a_week(horizon, hours):
+    """From the close of the analysed hour."""
     assert horizon.hours == hours
-    assert not is_due(horizon, CLOSED, HOUR.plus(hours - 1))
-    assert is_due(horizon, CLOSED, HOUR.plus(hours))
-    assert is_due(horizon, CLOSED, HOUR.plus(hours + 1))
 
 
 def test_an_outcome_is_recorded_as_plain_values():

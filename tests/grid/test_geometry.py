@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from grid.geometry import GridGeometry, Spacing, cells_of_width, geometric_prices, levels_for
+from grid.geometry import GridGeometry, Spacing, cells_of_width, geometric_prices
 from market.errors import DataInvalid
 
 
@@ -79,16 +79,10 @@ def test_the_level_nearest_to_the_start_carries_no_order():
     assert [geometry.nearest(price) for price in (10, 112, 113, 150, 900)] == [0, 0, 1, 2, 4]
 
 
-def test_a_cycle_leaves_the_ratio_less_two_fees():
-    """1 % wide at 10 bps a side: 1.01 x .999^2 - 1."""
-    geometry = GridGeometry(1_000_000, 1_020_100, 2)
-    assert geometry.net_cycle_return(1_000) == pytest.approx(1.01 * 0.999**2 - 1, rel=1e-9)
-
-
 @given(st.floats(0.0001, 1e6), st.floats(1.02, 3), st.floats(5, 60))
-def test_levels_are_as_many_as_pay_seven_and_a_half_times_their_cost(lower, ratio, cost):
+def test_cells_are_as_many_as_are_wide_enough(lower, ratio, cost):
     """One more would be too narrow, unless 4 or 20 decide."""
-    levels = levels_for(lower, lower * ratio, cost)
+    levels = int(cells_of_width(lower, lower * ratio, 7.5 * cost, 4, 20))
     wide = 1 + 7.5 * cost / 1e4
     assert 4 <= levels <= 20
     assert levels == 4 or wide**levels <= ratio * (1 + 1e-9)
@@ -96,16 +90,8 @@ def test_levels_are_as_many_as_pay_seven_and_a_half_times_their_cost(lower, rati
 
 
 def test_150_bps_at_10_bps_maker():
-    """A 12 % range at a round trip of 20 bps holds seven cells of 150 bps."""
-    assert levels_for(100.0, 112.0, 20) == 7
+    """A 12 % range holds seven cells of 150 bps: 7.5 round trips of 20 bps."""
     assert cells_of_width([100.0, 100.0], [112.0, 100.5], 150, 2, 20).tolist() == [7, 2]
-
-
-@pytest.mark.parametrize("arguments", [(2.0, 1.0, 20), (0.0, 1.0, 20), (1.0, 2.0, 0), (1.0, 2.0, 20, -1)])
-def test_levels_need_rising_bounds_and_a_cost(arguments):
-    """Otherwise there is no answer."""
-    with pytest.raises(DataInvalid):
-        levels_for(*arguments)
 
 
 @given(st.integers(2, 50))

@@ -85,7 +85,7 @@ def test_down_and_up_again_fill_by_fill():
     assert (outcome.quote, outcome.base) == (30_000 + 3_000 - 690, 200)
     assert outcome.inventory_pnl == 200 * (119 - 120)
     assert outcome.total == 3_000 - 200 - 690
-    assert outcome.against_hold == 3_000 - 690
+    assert outcome.value - outcome.held_value == 3_000 - 690
     assert assert_same(PLAN, walked(120, 99, 121, 131, 119), BarPath.PESSIMISTIC) == outcome
 
 
@@ -121,7 +121,8 @@ def test_a_gap_up_and_a_fall_inside_one_bar_count_both():
 def test_a_price_that_never_moves_does_nothing(path):
     """No fill, no fee, worth as at the start less nothing."""
     outcome = assert_same(PLAN, told(*[(120, 120, 120, 120)] * 5), path)
-    assert (outcome.fills, outcome.fees, outcome.total, outcome.against_hold) == (0, 0, 0, 0)
+    assert (outcome.fills, outcome.fees, outcome.total) == (0, 0, 0)
+    assert outcome.value == outcome.held_value
     assert outcome.held_bars == 5
 
 

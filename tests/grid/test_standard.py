@@ -49,9 +49,9 @@ def one_by_one(bars: Bars, starts, lower, upper, rule: StandardGrid, path: BarPa
                 ledger_run(plan, part, path)[0] for part in (day, mirrored(day, plan.start_price))
             )
             found[:, i] = [
-                outcome.in_bps(amount)
+                amount * 10_000 / outcome.start_value
                 for outcome in (told_straight, told_mirrored)
-                for amount in (outcome.against_hold, outcome.total)
+                for amount in (outcome.value - outcome.held_value, outcome.total)
             ]
     return found
 

@@ -17,7 +17,6 @@ from regime.confidence import (
     margin,
     maturity_factor,
     position_factor,
-    setup_band,
     time_factor,
 )
 from regime.config import METRICS, RegimeConfig
@@ -164,36 +163,3 @@ def analysis() -> RegimeAnalysis:
     found = RegimeEngine(CONFIG).analyze(window_of(walk_bars(1200, 4)))
     assert isinstance(found, RegimeAnalysis)
     return replace(found, range=RANGE, price=104.0, verdict=OK, score_model="evidence")
-
-
-@pytest.mark.parametrize(
-    ("model", "confidence", "band"),
-    [
-        ("evidence", 0.80, "normal"),
-        ("evidence", 0.799999, "probationary"),
-        ("evidence", 0.65, "probationary"),
-        ("evidence", 0.649999, None),
-        ("classic", 0.60, "probationary"),
-        ("classic", 0.599999, None),
-    ],
-)
-def test_the_bands_of_a_setup(analysis: RegimeAnalysis, model: str, confidence: float, band: str | None):
-    """.80 is normal, from .65 (classic .60) probationary."""
-    told = replace(analysis, score_model=model, confidence=Confidence(confidence, {}))
-    assert setup_band(told, RULES) == band
-
-
-def test_no_setup_without_a_valid_range_around_the_price(analysis: RegimeAnalysis):
-    """Whatever the confidence."""
-    sure = replace(analysis, confidence=Confidence(0.95, {}))
-    assert setup_band(replace(sure, verdict=TRANSITION), RULES) is None
-    assert setup_band(replace(sure, range=replace(RANGE, valid=False)), RULES) is None
-    assert setup_band(replace(sure, price=110.5), RULES) is None
-    assert setup_band(sure, RULES) == "normal"
-
-
-def test_the_bounds_belong_to_the_range(analysis: RegimeAnalysis):
-    """A price on a bound is inside, one step beyond it is not."""
-    sure = replace(analysis, confidence=Confidence(0.95, {}))
-    told = {price: setup_band(replace(sure, price=price), RULES) for price in (99.99, 100.0, 110.0, 110.01)}
-    assert told == {99.99: None, 100.0: "normal", 110.0: "normal", 110.01: None}

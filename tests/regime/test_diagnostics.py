@@ -225,7 +225,7 @@ def test_the_calm_week_is_that_of_the_deciding_model(config: RegimeConfig):
     """Against the verdicts that were recorded hour by hour."""
     engine = RegimeEngine(config)
     hours = [Hour.of_ts(int(SERIES.ts[-1])).plus(-back) for back in range(168)]
-    found = engine.analyze_many([window_of(SERIES, hour) for hour in hours])
+    found = [engine.analyze(window_of(SERIES, hour)) for hour in hours]
     calm = [each for each in found if isinstance(each, RegimeAnalysis) and each.verdict is Verdict.RANGE_OK]
     assert 0 < len(calm) < 168
     last = found[0]

@@ -29,7 +29,6 @@ from regime.kernels import (
     Stream,
     classes_of,
     classify,
-    columns_of_many,
     indicator_columns,
     is_compiled,
     numpy_route,
@@ -315,13 +314,6 @@ def test_any_length_has_equal_bits(seed: int, wilder: int, short: int, long: int
     with numpy_route():
         expected = indicator_columns(candles, lengths)
     assert_equal(indicator_columns(candles, lengths), expected)
-
-
-def test_many_series_are_as_each_alone():
-    """A series does not see its neighbours."""
-    series = [candles_of(400, seed) for seed in range(3)]
-    for candles, found in zip(series, columns_of_many(series, LENGTHS), strict=True):
-        assert_equal(found, indicator_columns(candles, LENGTHS))
 
 
 def test_the_engine_s_fold_says_the_same():

@@ -36,7 +36,8 @@ def test_across_the_turn_of_a_month_live_equals_from_scratch(recorded_data: Path
     live = RegimeEngine(CONFIG)
     kept = [live.analyze(window_at(recorded_data, hour)) for hour in hours]
     assert [RegimeEngine(CONFIG).analyze(window_at(recorded_data, hour)) for hour in hours[::3]] == kept[::3]
-    assert RegimeEngine(CONFIG).analyze_many([window_at(recorded_data, hour) for hour in hours]) == kept
+    newest_first = RegimeEngine(CONFIG)
+    assert [newest_first.analyze(window_at(recorded_data, hour)) for hour in hours[::-1]] == kept[::-1]
 
 
 def test_what_comes_later_changes_nothing_on_recorded_candles(recorded_data: Path):
@@ -53,7 +54,8 @@ def test_p_tells_ranges_that_hold_from_those_that_break(recorded_data: Path):
     bars = recorded_bars(recorded_data, NAME, Timeframe.H1)
     close, first = bars.close / 100, int(bars.ts[0]) // 3600
     hours = [Hour.parse("2024-01-01T00").plus(step) for step in range(0, 24 * 570, 7)]
-    found = RegimeEngine(CONFIG).analyze_many([window_at(recorded_data, hour) for hour in hours])
+    engine = RegimeEngine(CONFIG)
+    found = [engine.analyze(window_at(recorded_data, hour)) for hour in hours]
     valid, p, t, held, ok = [], [], [], [], []
     for hour, seen in zip(hours, found, strict=True):
         assert isinstance(seen, RegimeAnalysis)

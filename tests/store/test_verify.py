@@ -11,7 +11,7 @@ from market.errors import RepositoryUnusable
 from store.kpi_files import encode_kpis
 from store.paths import metrics_path
 from store.seal import digest_of_bytes
-from store.verify import summary_lines, verify
+from store.verify import verify
 from tests.store.samples import FIRST, KEY, HandClock, git, grid_file, opened, run_hour
 from tests.store.test_kpi_files import made
 
@@ -57,7 +57,10 @@ def commit_all(data: Path, message: str = "operator") -> None:
 def problems(data: Path) -> str:
     report = verify(data)
     assert not report.ok
-    return "\n".join(summary_lines(report, 100))
+    return "\n".join(
+        f"{'ERROR' if finding.is_error else 'note'}: {finding.path}: {finding.problem}"
+        for finding in report.findings
+    )
 
 
 def test_a_sound_history_passes(sound):
@@ -68,7 +71,6 @@ def test_a_sound_history_passes(sound):
     assert report.findings == []
     assert (report.counts["snapshots"], report.counts["metrics"], report.counts["commits"]) == (4, 4, 7)
     assert set(stages) == {"history", "files", "agreement", "fsck"}
-    assert "4 snapshots" in next(iter(summary_lines(report)))
 
 
 def _rewrite_snapshot(data: Path) -> None:
@@ -207,4 +209,3 @@ def test_what_is_not_committed_yet_is_a_note(data):
     report = verify(data)
     assert report.ok
     assert report.findings[0].problem == "not committed (yet)"
-    assert len(list(summary_lines(report, 0))) == 2
