@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 import anyio
-import anyio.to_thread
 
 from decisions.evaluate import evaluate
 from decisions.inputs import Before, HourInputs, Policy
@@ -34,14 +35,22 @@ class Shadow:
         async with self.turn:
             if self.under_way.is_set():
                 raise TimeoutError("still busy with an earlier hour")
+            self.under_way.set()
+            answer: Future[ShadowRecord] = Future()
+            answer.set_running_or_notify_cancel()  # giving up on it is no news to the thread
+            # a daemon thread: the process does not wait for a shadow that never returns
+            threading.Thread(
+                target=self._judge, args=(replace(inputs, before=before), answer), name="shadow", daemon=True
+            ).start()
             with anyio.fail_after(self.limit_s):
-                return await anyio.to_thread.run_sync(
-                    self._judged, replace(inputs, before=before), abandon_on_cancel=True
-                )
+                return await asyncio.wrap_future(answer)
 
-    def _judged(self, inputs: HourInputs) -> ShadowRecord:
-        self.under_way.set()
+    def _judge(self, inputs: HourInputs, answer: Future[ShadowRecord]) -> None:
         try:
-            return ShadowRecord.of(shadow_file(evaluate(inputs, self.policy)))
-        finally:
+            record = ShadowRecord.of(shadow_file(evaluate(inputs, self.policy)))
+        except Exception as error:  # noqa: BLE001 it is raised where the answer is awaited
             self.under_way.clear()
+            answer.set_exception(error)
+        else:
+            self.under_way.clear()
+            answer.set_result(record)

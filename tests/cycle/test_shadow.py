@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from store.inputs import ReadOnlyStore
 from store.paths import shadow_path
 from store.shadow_files import ShadowShelf, decode_shadow, encode_shadow, failed_shadow, shadow_file
 from store.verify import verify
+from tests.cycle.forks import forked
 from tests.cycle.house import START, assert_sound, git, house
 from tests.cycle.test_decisions import GRID, LOOSE, run_grid
 from tests.cycle.test_trouble import full
@@ -213,6 +215,26 @@ async def test_a_shadow_that_hangs_costs_its_own_limit_and_no_judgement(tmp_path
         assert shadow(tmp_path, START.plus(1)).reason == "still busy with an earlier hour"
         assert [there.metrics(START.plus(i))["outcome"] for i in range(2)] == ["analysed"] * 2
     assert_sound(tmp_path)
+
+
+def judge_an_hour_in_a_shadow_that_never_returns(folder: Path) -> None:
+    def never_returns(inputs, policy) -> None:
+        threading.Event().wait()
+
+    async def one_hour() -> None:
+        async with house(folder, shadow=written(folder)) as there:
+            daemon.shadow.evaluate = never_returns
+            there.app.shadow.limit_s = 0.05
+            await there.hour(START)
+
+    asyncio.run(one_hour())
+
+
+def test_a_shadow_that_never_returns_does_not_keep_the_process(tmp_path):
+    """The hour is recorded without it, and the process ends when it is told to."""
+    with forked(judge_an_hour_in_a_shadow_that_never_returns, tmp_path) as process:
+        assert process.process.wait(30) == 0
+    assert shadow(tmp_path, START).reason == "took longer than 0.05 s"
 
 
 @pytest.mark.parametrize("place", ["writer.between_renames", "writer.after_rename", "writer.before_commit"])
