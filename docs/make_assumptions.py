@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,39 @@ def by_market(documents: dict[str, Found], of: Callable[[Found], Found], **claim
     return [Row(key, of(document), **claim) for key, document in documents.items()]
 
 
+def beside(
+    documents: dict[str, Found],
+    of: Callable[[Found], Found],
+    label: str,
+    other: Callable[[Found], Found],
+    **claim: float,
+) -> list[Row]:
+    """Return two rows a market: what is claimed, and beside it what claims nothing."""
+    pairs = zip(by_market(documents, of, **claim), by_market(documents, other), strict=True)
+    return [row for found, rest in pairs for row in (found, replace(rest, label=f"{rest.label}, {label}"))]
+
+
+def at(*names: str) -> Callable[[Found], Found]:
+    """Return the figure that stands in a document under these names."""
+
+    def of(document: Found) -> Found:
+        return reduce(getitem, names, document)
+
+    return of
+
+
+def model(*names: str) -> Callable[[Found], Found]:
+    return at("models", "evidence", *names)
+
+
+def exits(trigger: str, name: str) -> Callable[[Found], Found]:
+    return at("exits", trigger, name)
+
+
+def gates(*names: str) -> Callable[[Found], Found]:
+    return at("gates", "evidence", *names)
+
+
 def hourly(data: Path) -> StopsReached:
     """Return the stops that minutes reach, over every recorded window with history."""
     config = RegimeConfig()
@@ -138,26 +173,11 @@ def assumptions(documents: dict[str, Found], stops: StopsReached) -> list[Assump
     lead = Weeks(stops.ts[known]).quantile(stops.lead_h[known], 0.5)
     outside = weeks.quantile(stops.outside_h, 0.5)
 
-    def model(name: str) -> Callable[[Found], Found]:
-        return lambda document: document["models"]["evidence"][name]
-
-    def exits(trigger: str, name: str) -> Callable[[Found], Found]:
-        return lambda document: document["exits"][trigger][name]
-
-    def gates(*names: str) -> Callable[[Found], Found]:
-        def of(document: Found) -> Found:
-            found = document["gates"]["evidence"]
-            for name in names:
-                found = found[name]
-            return dict(found)
-
-        return of
-
     return [
         Assumption(
             "A calm, mean-reverting past tells a range that will hold (classic's T, chapter 4).",
             "AUC of classic for `the range holds 24 h`; .5 is a coin.",
-            by_market(documents, lambda d: d["models"]["classic"]["auc_hold24"], least=0.53),
+            by_market(documents, at("models", "classic", "auc_hold24"), least=0.53),
             "`evidence` is the default model, T decides nothing in it but TREND; classic stays a preset.",
         ),
         Assumption(
@@ -175,20 +195,19 @@ def assumptions(documents: dict[str, Found], stops: StopsReached) -> list[Assump
         Assumption(
             "RANGE_OK marks ranges that hold.",
             "Share of RANGE_OK hours whose range held 24 h.",
-            by_market(documents, lambda d: d["models"]["evidence"]["hold_rate"]["RANGE_OK"], least=0.78),
+            by_market(documents, model("hold_rate", "RANGE_OK"), least=0.78),
             "A setup needs a range verdict.",
         ),
         Assumption(
             "A grid in RANGE_OK earns money after fees.",
             "Net bps in 24 h against holding the coin, standard grid, 10 bps maker; then the mirrored path.",
-            [
-                row
-                for key, d in documents.items()
-                for row in (
-                    Row(key, d["models"]["evidence"]["grid_pnl_bps_24h"]["ok"], least=0.0),
-                    Row(f"{key}, by chance", d["models"]["evidence"]["grid_pnl_bps_24h"]["null"]),
-                )
-            ],
+            beside(
+                documents,
+                model("grid_pnl_bps_24h", "ok"),
+                "by chance",
+                model("grid_pnl_bps_24h", "null"),
+                least=0.0,
+            ),
             "`require_positive_edge` is on by default: without a proven edge no grid is proposed.",
         ),
         Assumption(
@@ -216,14 +235,15 @@ def assumptions(documents: dict[str, Found], stops: StopsReached) -> list[Assump
             "At most a third of the alerts is false.",
             "FER of the default rule on frozen grids, a random alert's beside it; then the replayed months.",
             [
-                row
-                for key, d in documents.items()
-                for row in (
-                    Row(key, d["exits"]["evidence"]["fer"], most=0.33),
-                    Row(f"{key}, random alert", d["exits"]["evidence"]["random_fer"]),
-                )
-            ]
-            + [Row("replayed months", replayed("FER"), most=0.33)],
+                *beside(
+                    documents,
+                    exits("evidence", "fer"),
+                    "random alert",
+                    exits("evidence", "random_fer"),
+                    most=0.33,
+                ),
+                Row("replayed months", replayed("FER"), most=0.33),
+            ],
             "FER stands beside a random alert's in every report, so that nobody reads it alone.",
         ),
         Assumption(

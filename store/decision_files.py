@@ -16,7 +16,7 @@ from decisions.recommendation import Action, Alternative, Kind, Recommendation, 
 from decisions.timers import PastAdvice
 from market.errors import DataInvalid
 from market.hours import Hour, instant_iso, parse_instant
-from regime.analysis import Verdict
+from regime.analysis import RegimeAnalysis, Verdict
 from regime.gates.record import as_record as gates_record
 from store import yaml_text
 from store.records import InputsYaml, VerdictName, inputs_yaml
@@ -71,6 +71,17 @@ class ScoresYaml(BaseModel):
     T4: float | None
     evidence_verdict: VerdictName
     classic_verdict: VerdictName
+
+    @classmethod
+    def of(cls, analysis: RegimeAnalysis) -> ScoresYaml:
+        return cls(
+            p=analysis.hold_probability,
+            p0=analysis.barrier_probability,
+            T=analysis.trendiness,
+            T4=analysis.trendiness_4h,
+            evidence_verdict=analysis.evidence_verdict.value,
+            classic_verdict=analysis.classic_verdict.value,
+        )
 
 
 class DecisionFile(BaseModel):
@@ -184,16 +195,7 @@ def decision_file(evaluation: Evaluation, advice: Recommendation) -> DecisionFil
         action=advice.action,
         reason=advice.reason,
         verdict=None if analysis is None else analysis.verdict.value,
-        scores=None
-        if analysis is None
-        else ScoresYaml(
-            p=analysis.hold_probability,
-            p0=analysis.barrier_probability,
-            T=analysis.trendiness,
-            T4=analysis.trendiness_4h,
-            evidence_verdict=analysis.evidence_verdict.value,
-            classic_verdict=analysis.classic_verdict.value,
-        ),
+        scores=None if analysis is None else ScoresYaml.of(analysis),
         confidence=StatedYaml(value=advice.confidence.value, factors=dict(advice.confidence.factors)),
         told_higher=advice.told_higher,
         exit_state=advice.exit_state,

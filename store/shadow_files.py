@@ -125,16 +125,7 @@ def shadow_file(evaluation: Evaluation) -> ShadowFile:
         verdict=None if found is None else found.verdict.value,
         hold_probability=None if found is None else found.hold_probability,
         confidence=None if found is None else found.confidence.value,
-        scores=None
-        if found is None
-        else ScoresYaml(
-            p=found.hold_probability,
-            p0=found.barrier_probability,
-            T=found.trendiness,
-            T4=found.trendiness_4h,
-            evidence_verdict=found.evidence_verdict.value,
-            classic_verdict=found.classic_verdict.value,
-        ),
+        scores=None if found is None else ScoresYaml.of(found),
         metric_scores={}
         if found is None
         else {name: reading.score for name, reading in found.metrics.items()},
