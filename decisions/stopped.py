@@ -238,7 +238,7 @@ def _in_words(condition: Condition) -> str:
 
 def _capital(offer: Offer) -> Check:
     spare = offer.allocation
-    where = " by the exchange's balances" if spare.capital.by_exchange else ""
+    where = " of the balances on the exchange" if spare.capital.by_exchange else ""
     why = spare.refused or f"{spare.amount} may be used{where}, {spare.capital.reserve} stay in reserve"
     amount = float(spare.amount)
     return Check("capital", spare.refused is None, amount, 0.0, amount, why)

@@ -539,7 +539,7 @@ def test_balances_decide_about_capital_where_keys_give_them():
     assert advice_of(poor).action is Action.NO_SETUP
     assert advice_of(poor).reason == "the reserve leaves nothing to deploy"
     for total, words in (
-        (500, "400.00 may be used by the exchange's balances, 100.00 stay in reserve"),
+        (500, "400.00 may be used of the balances on the exchange, 100.00 stay in reserve"),
         (50_000, "800.00 may be used, 200.00 stay in reserve"),
     ):
         advice = advice_of(evaluate(inputs(funds=Funds(Decimal(total), Decimal(0))), policy()))
