@@ -16,6 +16,8 @@ from grid.economics import Comparison, comparison, spacing_factor, spacing_pct
 from regime.analysis import RegimeAnalysis
 from regime.precision import score
 
+_PASSED = "the trial has passed every condition"
+
 
 def manage(
     hour: RunningHour, inputs: HourInputs, analysis: RegimeAnalysis | None, policy: Policy
@@ -82,16 +84,18 @@ def _why_stop(hour: RunningHour, analysis: RegimeAnalysis | None, policy: Policy
 def _choice(
     hour: RunningHour, stop: str | None, analysis: RegimeAnalysis | None, moved: tuple[Check, ...]
 ) -> tuple[Action, str]:
+    passed = hour.trial is not None and hour.trial.passed_now
+    beside = f"; {_PASSED}" if passed else ""
     if stop is not None:
-        return Action.STOP_GRID, stop
+        return Action.STOP_GRID, f"{stop}{beside}"
     if analysis is None:
         return Action.WITHHELD, "the hour could not be judged; look at the grid yourself"
     state = hour.exits.state
     may_move = state.rank <= ExitState.WARNING.rank  # beyond it a grid ends or is left alone
     if may_move and moved and all(check.passed for check in moved):
-        return Action.ADJUST, moved[0].reason
-    if hour.trial is not None and hour.trial.passed_now:
-        return Action.CONTINUE, "the trial has passed every condition: from now on it is an ordinary grid"
+        return Action.ADJUST, f"{moved[0].reason}{beside}"
+    if passed:
+        return Action.CONTINUE, f"{_PASSED}: from now on it is an ordinary grid"
     if state is ExitState.NORMAL:
         return Action.CONTINUE, "the exit state is NORMAL: nothing asks for an end"
     return Action.CONTINUE, f"{_state_in_words(hour)}; stay ready to stop"

@@ -630,6 +630,36 @@ def test_a_trial_is_promoted_by_every_condition_together():
     assert not [c for c in advice_of(dark).checks if c.reason.startswith("age")]
 
 
+@pytest.mark.parametrize(
+    ("changes", "highest", "action", "words"),
+    [
+        ({"range": SHIFTED}, 2070.0, Action.ADJUST, "the centre of the range has moved by"),
+        ({}, 2120.0, Action.STOP_GRID, "its take-profit was reached by the simulation"),
+    ],
+)
+def test_a_move_or_an_end_in_the_hour_of_a_promotion_says_so_too(changes, highest, action, words):
+    """The advice is the more urgent news, but not the only one."""
+    start = HOUR.plus(-25)
+    trial = running(
+        since=start.opens_at,
+        kind=GridKind.PROBATIONARY,
+        levels=8,
+        amount_per_grid=Decimal(75),
+        take_profit=Decimal(2110),
+    )
+    given_ = [
+        inputs(
+            start.plus(at), grids=(trial,), prices=(2000.0, 1930.0, highest if at == 23 else 2070.0, 2000.0)
+        )
+        for at in range(24)
+    ]
+    found = [advice_of(each) for each in followed(given_, policy(analysis(hourly_sigma=0.001, **changes)))]
+    assert (found[-1].action, found[-1].reason.startswith(words)) == (action, True)
+    assert ["; the trial has passed every condition" in each.reason for each in found] == [False] * 23 + [
+        True
+    ]
+
+
 @pytest.mark.parametrize("between", ["judged", "unjudged", "no snapshot"])
 def test_a_promoted_trial_is_an_ordinary_grid_for_good(between: str):
     """Neither its age nor a loss nor a bad verdict ends it as a trial; only its exit state does."""
