@@ -177,9 +177,14 @@ def _show(document: dict[str, Any]) -> None:
         f" {document['hours']} hours scored of {document['hours_all']},"
         f" valid ranges {document['valid_share']:.1%}, base rate {_figure(document['base_rate'])}"
     )
-    table = Table(
+    for table in (_models, _exits, _gates, _vetoes, _bands):
+        out.print(table(document))
+
+
+def _models(document: dict[str, Any]) -> Table:
+    table = _table(
         "model", "AUC", "within geometry", "Brier skill", "holds in OK", "elsewhere", "duty", "flips/week",
-        "dwell h", "grid bps/24h", "by chance", box=None, pad_edge=False,
+        "dwell h", "grid bps/24h", "by chance",
     )  # fmt: skip
     for name, model in document["models"].items():
         holds, grid = model["hold_rate"], model["grid_pnl_bps_24h"]
@@ -196,12 +201,13 @@ def _show(document: dict[str, Any]) -> None:
             _figure(grid["ok"], 1),
             _figure(grid["null"], 1),
         )
-    out.print(table)
-    exits = Table(
-        "exit trigger", "TTDR", "FER", "random", "lead h", "outside at alert", box=None, pad_edge=False
-    )
+    return table
+
+
+def _exits(document: dict[str, Any]) -> Table:
+    table = _table("exit trigger", "TTDR", "FER", "random", "lead h", "outside at alert")
     for name, skill in document["exits"].items():
-        exits.add_row(
+        table.add_row(
             name,
             _figure(skill["ttdr"]),
             _figure(skill["fer"]),
@@ -209,14 +215,16 @@ def _show(document: dict[str, Any]) -> None:
             _plain(skill["lead_median_h"]["value"]),
             _figure(skill["outside_at_alert"]),
         )
-    out.print(exits)
-    gates = Table(
-        "gates", "stops", "wait h", "p90 h", "over a week", "restarted", "held 24 h", "at random", "skill",
-        box=None, pad_edge=False,
-    )  # fmt: skip
+    return table
+
+
+def _gates(document: dict[str, Any]) -> Table:
+    table = _table(
+        "gates", "stops", "wait h", "p90 h", "over a week", "restarted", "held 24 h", "at random", "skill"
+    )
     for name, told in document["gates"].items():
         waits, after = told["wait_h"], told["held_24h"]
-        gates.add_row(
+        table.add_row(
             name,
             str(told["stops"]),
             _figure(waits["median"], 0),
@@ -227,13 +235,14 @@ def _show(document: dict[str, Any]) -> None:
             _figure(after["random"]),
             _figure(after["skill"]),
         )
-    out.print(gates)
-    vetoes = Table(
-        "veto", "against", "fired", "held where it spoke", "elsewhere", "worth", box=None, pad_edge=False
-    )
+    return table
+
+
+def _vetoes(document: dict[str, Any]) -> Table:
+    table = _table("veto", "against", "fired", "held where it spoke", "elsewhere", "worth")
     for model, spoken in document["vetoes"].items():
         for name, told in spoken.items():
-            vetoes.add_row(
+            table.add_row(
                 f"{model} {name}",
                 ", ".join(told["present"]),
                 _figure(told["fired"]),
@@ -241,12 +250,19 @@ def _show(document: dict[str, Any]) -> None:
                 _figure(told["held_silent"]),
                 _figure(told["worth"]),
             )
-    out.print(vetoes)
-    bands = Table("p band", "net bps/24h", "n", box=None, pad_edge=False)
+    return table
+
+
+def _bands(document: dict[str, Any]) -> Table:
+    table = _table("p band", "net bps/24h", "n")
     for band in document["models"]["evidence"]["edge_by_band"]:
         shown = {"value": band["net_bps_24h"], "low": band["low"], "high": band["high"]}
-        bands.add_row(f"{band['p_low']:.2f} to {band['p_high']:.2f}", _figure(shown, 1), str(band["n"]))
-    out.print(bands)
+        table.add_row(f"{band['p_low']:.2f} to {band['p_high']:.2f}", _figure(shown, 1), str(band["n"]))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    return Table(*columns, box=None, pad_edge=False)
 
 
 def _figure(figure: dict[str, Any] | None, digits: int = 3) -> str:
