@@ -118,6 +118,72 @@ def veto_rows(document: dict[str, Any]) -> list[list[str]]:
     ]
 
 
+def bin_rows(document: dict[str, Any]) -> list[list[str]]:
+    return [
+        [f"{each['stated']:.3f}", figure({**each, "value": each["observed"]}), str(each["n"])]
+        for each in document["models"]["evidence"]["bins"]
+    ]
+
+
+def exit_rows(document: dict[str, Any]) -> list[list[str]]:
+    return [
+        [
+            name,
+            figure(skill["ttdr"]),
+            figure(skill["fer"]),
+            figure(skill["random_fer"]),
+            figure(skill["lead_median_h"], 0),
+        ]
+        for name, skill in document["exits"].items()
+    ]
+
+
+def band_rows(document: dict[str, Any]) -> list[list[str]]:
+    return [
+        [
+            f"{band['p_low']:.2f} to {band['p_high']:.2f}",
+            figure({"value": band["net_bps_24h"], "low": band["low"], "high": band["high"]}, 1),
+            str(band["n"]),
+        ]
+        for band in document["models"]["evidence"]["edge_by_band"]
+    ]
+
+
+def market_lines(key: str, document: dict[str, Any]) -> list[str]:
+    """Return what is said of one market over all its hours."""
+    return [
+        f"## {key}: rivals, all hours",
+        "",
+        *table(
+            "model | AUC | within geometry | Brier skill | holds in OK | elsewhere | duty | grid bps/24h",
+            rival_rows(document),
+        ),
+        f"### {key}: stated and observed",
+        "",
+        *table("stated | observed | n", bin_rows(document)),
+        f"### {key}: exit triggers on frozen grids",
+        "",
+        *table("trigger | TTDR | FER | random FER | lead h", exit_rows(document)),
+        f"### {key}: restart gates after simulated stops",
+        "",
+        "A stop wherever a frozen grid broke. `held`: share of ranges that held 24 h after a restart by",
+        "the gates; `at random`: in a random hour of the two weeks after the stop that allows a setup.",
+        "",
+        *table(
+            "preset | stops | wait h | p90 h | over a week | held | at random | skill", gate_rows(document)
+        ),
+        f"### {key}: share of hours in which each gate's conditions hold",
+        "",
+        *table(" | ".join(("gate", *document["gates"])), condition_rows(document)),
+        f"### {key}: vetoes",
+        "",
+        *table("veto | against | fired | held where it spoke | elsewhere | worth", veto_rows(document)),
+        f"### {key}: edge by probability band",
+        "",
+        *table("p | net bps in 24 h | n", band_rows(document)),
+    ]
+
+
 def main(data: str) -> None:
     """Measure every market over every span and write the page."""
     found = {(key, name): measured(key, data, span) for key in MARKETS for name, span in SPANS.items()}
@@ -139,60 +205,7 @@ def main(data: str) -> None:
         ),
     ]
     for key in MARKETS:
-        document = found[key, "all"]
-        lines += [f"## {key}: rivals, all hours", ""]
-        lines += table(
-            "model | AUC | within geometry | Brier skill | holds in OK | elsewhere | duty | grid bps/24h",
-            rival_rows(document),
-        )
-        lines += [f"### {key}: stated and observed", ""]
-        bins = document["models"]["evidence"]["bins"]
-        lines += table(
-            "stated | observed | n",
-            [[f"{b['stated']:.3f}", figure({**b, "value": b["observed"]}), str(b["n"])] for b in bins],
-        )
-        lines += [f"### {key}: exit triggers on frozen grids", ""]
-        lines += table(
-            "trigger | TTDR | FER | random FER | lead h",
-            [
-                [
-                    name,
-                    figure(e["ttdr"]),
-                    figure(e["fer"]),
-                    figure(e["random_fer"]),
-                    figure(e["lead_median_h"], 0),
-                ]
-                for name, e in document["exits"].items()
-            ],
-        )
-        lines += [
-            f"### {key}: restart gates after simulated stops",
-            "",
-            "A stop wherever a frozen grid broke. `held`: share of ranges that held 24 h after a restart by",
-            "the gates; `at random`: in a random hour of the two weeks after the stop that allows a setup.",
-            "",
-        ]
-        lines += table(
-            "preset | stops | wait h | p90 h | over a week | held | at random | skill", gate_rows(document)
-        )
-        lines += [f"### {key}: share of hours in which each gate's conditions hold", ""]
-        lines += table(" | ".join(("gate", *document["gates"])), condition_rows(document))
-        lines += [f"### {key}: vetoes", ""]
-        lines += table(
-            "veto | against | fired | held where it spoke | elsewhere | worth", veto_rows(document)
-        )
-        lines += [f"### {key}: edge by probability band", ""]
-        lines += table(
-            "p | net bps in 24 h | n",
-            [
-                [
-                    f"{band['p_low']:.2f} to {band['p_high']:.2f}",
-                    figure({"value": band["net_bps_24h"], "low": band["low"], "high": band["high"]}, 1),
-                    str(band["n"]),
-                ]
-                for band in document["models"]["evidence"]["edge_by_band"]
-            ],
-        )
+        lines += market_lines(key, found[key, "all"])
     TARGET.write_text("\n".join(lines))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from market.hours import Hour, Timeframe
 from market.window import MarketWindow
 from store.advice import Recorded, decision_ids, read_advice
 from store.decision_files import action_path, decision_of, decision_path
-from store.exit_files import transitions
+from store.exit_files import Transition, transitions
 from store.minutes import MinuteShelf
 from store.outcomes import read_record
 
@@ -82,38 +82,50 @@ def episodes_of(
         for each in transitions(root, record.market, f"{runs[0].started_at:%Y-%m-%d}")
         if each.grid_id == record.grid_id and each.at <= window.hour.closes_at
     ]
-    found = []
+    bars, found = window.bars[Timeframe.H1], []
     for run in runs:
-        parameters = record.versions[run.version - 1].parameters
-        inside = [
-            StateChange(each.at, each.state)
-            for each in changes
-            if run.started_at <= each.at and (run.stopped_at is None or each.at <= run.stopped_at)
-        ]
-        last = _last_entry(root, record, run, window.hour)
-        figures: Mapping[str, Any] = {}
-        if last is not None and last[1]["position"] is not None:
-            figures = last[1]["position"]["figures"]
-        ended = run.stopped_at is not None
-        episode = Episode(
-            grid_id=record.grid_id,
-            started_at=run.started_at,
-            stopped_at=run.stopped_at,
-            lower=float(parameters.lower),
-            upper=float(parameters.upper),
-            atr=None if last is None else last[1]["fold"]["atr"],
-            changes=tuple(inside),
-            stop_accepted_at=run.stopped_at if _was_advised(root, run) else None,
-            realised=figures.get("net_profit") if ended else None,
-            peak=figures.get("peak_profit") if ended else None,
-            hold_stop_at=_held_on(record, last, window.hour, shelf, tolerated_missing)
-            if ended and last
-            else None,
-        )
-        bars = window.bars[Timeframe.H1]
+        episode = _episode(root, record, run, changes, window, shelf, tolerated_missing)
         after = bars.between(Hour.of(run.started_at).open_ts, window.hour.close_ts)
         found.append(labelled(episode, after, window.price_scale, config.adverse))
     return found
+
+
+def _episode(
+    root: Path,
+    record: GridRecord,
+    run: Run,
+    changes: Sequence[Transition],
+    window: MarketWindow,
+    shelf: MinuteShelf,
+    tolerated_missing: int,
+) -> Episode:
+    """Return a run with what its records say of it, not labelled yet."""
+    parameters = record.versions[run.version - 1].parameters
+    inside = [
+        StateChange(each.at, each.state)
+        for each in changes
+        if run.started_at <= each.at and (run.stopped_at is None or each.at <= run.stopped_at)
+    ]
+    last = _last_entry(root, record, run, window.hour)
+    figures: Mapping[str, Any] = {}
+    if last is not None and last[1]["position"] is not None:
+        figures = last[1]["position"]["figures"]
+    ended = run.stopped_at is not None
+    return Episode(
+        grid_id=record.grid_id,
+        started_at=run.started_at,
+        stopped_at=run.stopped_at,
+        lower=float(parameters.lower),
+        upper=float(parameters.upper),
+        atr=None if last is None else last[1]["fold"]["atr"],
+        changes=tuple(inside),
+        stop_accepted_at=run.stopped_at if _was_advised(root, run) else None,
+        realised=figures.get("net_profit") if ended else None,
+        peak=figures.get("peak_profit") if ended else None,
+        hold_stop_at=_held_on(record, last, window.hour, shelf, tolerated_missing)
+        if ended and last
+        else None,
+    )
 
 
 def answered_between(root: Path, start: datetime, end: datetime) -> Iterator[Recorded]:
