@@ -173,13 +173,6 @@ def is_action(path: str) -> bool:
     return named is not None and named[1] is not None and named[1].startswith("action-")
 
 
-def decision_files(evaluation: Evaluation) -> dict[str, bytes]:
-    """Return the records of an hour's recommendations, path to bytes."""
-    return {
-        decision_path(advice.id): encode(decision_file(evaluation, advice)) for advice in evaluation.advice
-    }
-
-
 def decision_file(evaluation: Evaluation, advice: Recommendation) -> DecisionFile:
     """Return the record of one recommendation; it was made when its inputs were read."""
     inputs, analysis = evaluation.inputs, evaluation.analysis

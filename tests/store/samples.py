@@ -18,6 +18,7 @@ from market.candles import Candle
 from market.hours import Hour, Timeframe
 from market.snapshot import MarketSnapshot, build_snapshot
 from regime.analysis import Components, Confidence, MetricReading, PriceRange, RegimeAnalysis, Verdict
+from store.decision_files import decision_file, decision_path, encode
 from store.grids import encode_grid
 from store.settings import StoreSettings
 from store.store import Store
@@ -209,3 +210,10 @@ def grid_file(grid_id: str = "eth-1", lower: tuple[int, ...] = (1800,), market: 
         for number, bound in enumerate(lower, start=1)
     )
     return encode_grid(GridRecord(grid_id=grid_id, market=market, versions=versions))
+
+
+def decision_files(evaluation: Evaluation) -> dict[str, bytes]:
+    """Return the records of an hour's recommendations, path to bytes."""
+    return {
+        decision_path(advice.id): encode(decision_file(evaluation, advice)) for advice in evaluation.advice
+    }

@@ -22,7 +22,6 @@ from store.advice import Deed, Recorded, decision_ids, deed_change_set, proposed
 from store.decision_files import (
     action_path,
     decision_file,
-    decision_files,
     decision_path,
     decode_action,
     encode,
@@ -41,6 +40,7 @@ from tests.decisions.builders import (
     stopped,
     trending,
 )
+from tests.store.samples import decision_files
 
 ID = "2026-02-02/dec-ETH-USDT-150000"
 CLOSE = HOUR.closes_at

@@ -22,7 +22,6 @@ from store.decision_files import (
     action_path,
     check_decision,
     decision_file,
-    decision_files,
     decision_of,
     decision_path,
     decode_action,
@@ -46,6 +45,7 @@ from tests.decisions.builders import (
     trending,
     unjudged,
 )
+from tests.store.samples import decision_files
 
 unhurried = settings(deadline=None)
 ID = "2026-02-02/dec-ETH-USDT-150000"

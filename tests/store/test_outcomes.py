@@ -26,7 +26,7 @@ from market.hours import Hour
 from market.snapshot import build_snapshot
 from store import yaml_text
 from store.advice import Deed, deed_change_set, read_advice
-from store.decision_files import decision_files, evaluation_path
+from store.decision_files import evaluation_path
 from store.grids import GridShelf, encode_grid, grid_path
 from store.minutes import MinuteShelf
 from store.outcomes import (
@@ -54,6 +54,7 @@ from tests.decisions.builders import (
     trending,
     unjudged,
 )
+from tests.store.samples import decision_files
 
 ID = "2026-02-02/dec-ETH-USDT-150000"
 GRID = "eth-usdt-1"
