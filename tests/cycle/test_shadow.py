@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from tests.cycle.forks import forked
 from tests.cycle.house import START, assert_sound, git, house
 from tests.cycle.test_decisions import GRID, LOOSE, run_grid
 from tests.cycle.test_trouble import full
+from tests.daemon.calls import called
 
 KEY = "ETH-USDT"
 CLASSIC = {"regime": {"score_model": "classic"}, "exits": {"preset": "classic"}}
@@ -74,12 +74,6 @@ def recomputed_shadow(folder: Path, spans, hours: int) -> list[bytes]:
         )
         for inputs in store.read_inputs(KEY, [START.plus(i) for i in range(hours)])
     ]
-
-
-def regimed(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "daemon.cli", *arguments], capture_output=True, text=True, check=False
-    )
 
 
 def place(folder: Path) -> Path:
@@ -326,9 +320,9 @@ def compared(tmp_path_factory):
 
 def test_compare_tells_how_far_the_shadow_agrees(compared):
     """Shares with n, confusion, p, other actions with both reasons, exit states; a week is not over."""
-    done = regimed("compare", "--shadow", "--repo", str(compared), "--format", "json")
-    assert done.returncode == 0, done.stderr
-    markets = {each["market"]: each for each in json.loads(done.stdout)}
+    done = called("compare", "--shadow", "--repo", str(compared), "--format", "json")
+    assert done.code == 0, done.err
+    markets = {each["market"]: each for each in json.loads(done.out)}
     assert sorted(markets) == ["BTC-USDT", "ETH-USDT"]
     found = markets["ETH-USDT"]
     assert (found["from"], found["to"]) == (str(START.plus(1)), str(START.plus(6)))
@@ -356,19 +350,19 @@ def test_compare_tells_how_far_the_shadow_agrees(compared):
         "LATEST_ACCEPTABLE_EXIT",
     )
 
-    table = regimed("compare", "--shadow", "--repo", str(compared), "--key", "ETH-USDT")
-    assert table.returncode == 0
-    assert "a week is not complete yet: 5 of 168 hours compared" in table.stdout
-    assert "STOP_GRID" in table.stdout
-    assert "LATEST_ACCEPTABLE_EXIT" in table.stdout
+    table = called("compare", "--shadow", "--repo", str(compared), "--key", "ETH-USDT")
+    assert table.code == 0
+    assert "a week is not complete yet: 5 of 168 hours compared" in table.out
+    assert "STOP_GRID" in table.out
+    assert "LATEST_ACCEPTABLE_EXIT" in table.out
 
 
 def test_compare_names_hours_without_a_shadow(compared):
     """A span that begins before the shadow counts the hours that have none."""
-    done = regimed(
+    done = called(
         "compare", "--shadow", "--repo", str(compared), "--key", KEY, "--from", str(START), "--format", "json"
     )
-    (found,) = json.loads(done.stdout)
+    (found,) = json.loads(done.out)
     assert found["hours"]["without_shadow"] == [str(START)]
     assert found["hours"]["judged"] == 6
 
@@ -387,10 +381,10 @@ def test_compare_names_hours_without_a_shadow(compared):
 )
 def test_compare_refuses_what_it_cannot_answer(compared, arguments, code, words):
     """A clear line and the exit code of the kind of trouble."""
-    done = regimed("compare", "--repo", str(compared), *arguments)
-    assert (done.returncode, done.stdout) == (code, "")
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    done = called("compare", "--repo", str(compared), *arguments)
+    assert (done.code, done.out) == (code, "")
+    assert words in done.err
+    assert "Traceback" not in done.err
 
 
 def test_compare_finds_an_hour_that_the_shadow_failed_in(compared, tmp_path):
@@ -402,20 +396,20 @@ def test_compare_finds_an_hour_that_the_shadow_failed_in(compared, tmp_path):
     told = {"outcome": "failed", "reason": "it raised"}
     failed = file.model_copy(update=nothing | empty | told)
     (tmp_path / "data" / shadow_path(KEY, START.plus(2))).write_bytes(encode_shadow(failed))
-    done = regimed("compare", "--shadow", "--key", KEY, "--repo", str(tmp_path / "data"))
-    assert done.returncode == 1
-    assert f"failed: {START.plus(2)}: it raised" in done.stdout
-    assert "5 hours judged, 4 compared, 0 without a shadow, 1 failed" in done.stdout
+    done = called("compare", "--shadow", "--key", KEY, "--repo", str(tmp_path / "data"))
+    assert done.code == 1
+    assert f"failed: {START.plus(2)}: it raised" in done.out
+    assert "5 hours judged, 4 compared, 0 without a shadow, 1 failed" in done.out
 
 
 def test_compare_says_so_where_nothing_was_judged_in_shadow(tmp_path):
     """A repository without a shadow names the setting; a folder that is not there is a usage error."""
     (tmp_path / "shadow").mkdir()
     (tmp_path / "shadow" / "notes").write_text("not a market")
-    done = regimed("compare", "--shadow", "--repo", str(tmp_path))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "name a file under `shadow`" in done.stderr
-    assert regimed("compare", "--shadow", "--repo", str(tmp_path / "nowhere")).returncode == 2
+    done = called("compare", "--shadow", "--repo", str(tmp_path))
+    assert (done.code, done.out) == (1, "")
+    assert "name a file under `shadow`" in done.err
+    assert called("compare", "--shadow", "--repo", str(tmp_path / "nowhere")).code == 2
 
 
 def test_compare_finds_a_damaged_record(compared, tmp_path):
@@ -423,10 +417,10 @@ def test_compare_finds_a_damaged_record(compared, tmp_path):
     subprocess.run(["cp", "-r", str(compared), str(tmp_path / "data")], check=True)
     path = tmp_path / "data" / shadow_path(KEY, START.plus(2))
     path.write_text(path.read_text().replace("schema_version: 1", "schema_version: 2", 1))
-    done = regimed("compare", "--shadow", "--key", KEY, "--repo", str(tmp_path / "data"))
-    assert done.returncode == 1
-    assert f"damaged: {START.plus(2)}: {shadow_path(KEY, START.plus(2))}" in done.stdout
-    assert "4 compared" in done.stdout
+    done = called("compare", "--shadow", "--key", KEY, "--repo", str(tmp_path / "data"))
+    assert done.code == 1
+    assert f"damaged: {START.plus(2)}: {shadow_path(KEY, START.plus(2))}" in done.out
+    assert "4 compared" in done.out
     report = verify(tmp_path / "data")
     assert any(found.path == shadow_path(KEY, START.plus(2)) and found.is_error for found in report.findings)
 
