@@ -132,6 +132,7 @@ def test_every_death_of_a_moment_is_made_good(twin, name, tmp_path):
         die_and_start_again(twin, death, tmp_path)
 
 
+@pytest.mark.no_cover  # no line that the sample above does not reach
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("name", "share"),
