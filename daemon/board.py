@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import anyio
+
 from decisions.inputs import Before
 from market.hours import Hour
 from notifications.messages import HourFacts
@@ -23,6 +25,7 @@ class MarketState:
         owed_hours: Hours without a judgement up to `counted_to`, oldest first.
         counted_to: None makes the ledger count anew.
         told: The facts that the operator was told last; what a change is measured against.
+        telling: Held while it is decided what to tell: hour, reminder and louder stop take turns.
         spells: By running grid, its stay in its exit state and what was told of it.
         caught_up: Hours judged late since the operator was told last.
         lost: Hours whose snapshot went to quarantine and is fetched again.
@@ -40,6 +43,7 @@ class MarketState:
     owed_hours: deque[Hour] = field(default_factory=deque)
     counted_to: Hour | None = None
     told: HourFacts | None = None
+    telling: anyio.Lock = field(default_factory=anyio.Lock)
     spells: dict[str, Spell] = field(default_factory=dict)
     facts: HourFacts | None = None
     outcome: str | None = None

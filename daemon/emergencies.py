@@ -69,8 +69,8 @@ async def _recorded(app: App, seen: Acknowledgement) -> bool:
 
 async def _still_needed(app: App, grid_id: str) -> bool:
     """Say whether a grid runs on in a state that was told as an emergency, and nobody has answered."""
-    for key, state in app.board.markets.items():
+    for state in app.board.markets.values():
         spell = state.spells.get(grid_id)
         if spell is not None and spell.level is Level.EMERGENCY:
-            return await runs(app, grid_id) and not await is_settled(app, key, spell)
+            return await runs(app, grid_id) and not await is_settled(app, state, spell)
     return False

@@ -42,29 +42,30 @@ async def tell(app: App, evaluation: Evaluation, *, recorded: bool) -> None:
         state.caught_up.append(facts)
         return
     meanwhile, state.caught_up = state.caught_up, []
-    await announce(app, state.told, facts, meanwhile, recorded=recorded)
-    state.told = facts
+    await announce(app, facts, meanwhile, recorded=recorded)
 
 
 async def announce(
-    app: App,
-    before: HourFacts | None,
-    now: HourFacts,
-    meanwhile: Sequence[HourFacts],
-    *,
-    recorded: bool = True,
+    app: App, now: HourFacts, meanwhile: Sequence[HourFacts], *, recorded: bool = True
 ) -> None:
-    """Put the notices of an hour into the outbox; the same hour again puts nothing.
+    """Put what is new since the hour told last into the outbox; the same hour again puts nothing.
 
     Args:
         app: The house.
-        before: What was told last.
         now: The newest hour.
         meanwhile: Hours judged late in between, oldest first.
         recorded: Whether the hour is in the history.
     """
     state = app.board.markets[now.key]
-    told: list[ToldNotice] = []
+    async with state.telling:
+        await _announce(app, state, now, meanwhile, recorded=recorded)
+        state.told = now
+
+
+async def _announce(
+    app: App, state: MarketState, now: HourFacts, meanwhile: Sequence[HourFacts], *, recorded: bool
+) -> None:
+    before, told = state.told, list[ToldNotice]()
     for notice in hour_notices(before, now, caught_up=meanwhile, recorded=recorded):
         facts = now.of_grid(notice.grid_id) if notice.grid_id else None
         if facts is None or facts.spell is None:
@@ -85,14 +86,15 @@ async def remind(app: App) -> int:
     """Tell again what stands unanswered and is due, and tell once what was never told; returns how many."""
     count = 0
     for key, state in app.board.markets.items():
-        facts = _standing(state)
-        advised = () if facts is None else facts.advice
-        found = [await _reminded(app, state, key, advice) for advice in advised if advice.spell is not None]
-        told = [put for put in found if put is not None]
-        if told:
-            app.bells.notifier.ring()
-            await _record(app, key, told)
-            count += len(told)
+        async with state.telling:
+            facts = _standing(state)
+            advised = () if facts is None else facts.advice
+            found = [await _reminded(app, state, each) for each in advised if each.spell is not None]
+            told = [put for put in found if put is not None]
+            if told:
+                app.bells.notifier.ring()
+                await _record(app, key, told)
+                count += len(told)
     return count
 
 
@@ -111,19 +113,21 @@ async def put_louder(app: App, state: MarketState, notice: Notice, advised_at: d
 
     A stop of a state that has changed since is told no louder: the present state has spoken for itself.
     """
-    standing = _standing(state)
-    facts = None if standing is None else standing.of_grid(notice.grid_id)
-    if app.outbox.knows(notice.dedupe):
-        return False
-    if facts is None or facts.spell is None:
-        return await anyio.to_thread.run_sync(app.outbox.enqueue, notice)
-    if advised_at < Hour.parse(facts.spell.since).closes_at or await is_settled(app, state.key, facts.spell):
-        return False
-    put = await _put_paced(app, state, facts, notice, own_key=True)
-    if put is None:
-        return False
-    await _record(app, state.key, [put])
-    return True
+    async with state.telling:
+        standing = _standing(state)
+        facts = None if standing is None else standing.of_grid(notice.grid_id)
+        if app.outbox.knows(notice.dedupe):
+            return False
+        if facts is None or facts.spell is None:
+            return await anyio.to_thread.run_sync(app.outbox.enqueue, notice)
+        changed = advised_at < Hour.parse(facts.spell.since).closes_at
+        if changed or await is_settled(app, state, _spell(state, facts)):
+            return False
+        put = await _put_paced(app, state, facts, notice, own_key=True)
+        if put is None:
+            return False
+        await _record(app, state.key, [put])
+        return True
 
 
 async def _put_paced(
@@ -139,25 +143,21 @@ async def _put_paced(
     if not own_key and spell.state is not ExitState.NORMAL:
         notice = replace(notice, dedupe=spell.next_key)  # the same again after a crash: told once
     await anyio.to_thread.run_sync(app.outbox.enqueue, notice)
-    if (
-        level is notice.level
-    ):  # good news is told softly, and yet its state is told: no reminder is due for that
+    if level is notice.level:  # good news is told softly, and that is no reason to tell it again
         level = max(level, level_of(facts), key=lambda each: each.rank)
     spell = state.spells[facts.grid_id] = spell.told(now, level)
     return _as_told(spell, notice.dedupe, now, level, facts.id)
 
 
-async def _reminded(app: App, state: MarketState, key: str, facts: AdviceFacts) -> ToldNotice | None:
+async def _reminded(app: App, state: MarketState, facts: AdviceFacts) -> ToldNotice | None:
     now, settings = app.clock.now(), app.settings.notifications
     spell = _spell(state, facts)
     level = max(level_of(facts), spell.level or Level.QUIET, key=lambda level: level.rank)
-    notice = reminder(key, facts, spell.times, level, now)
+    notice = reminder(state.key, facts, spell.times, level, now)
     as_heard = hushed(notice, now, settings.quiet_hours)
-    if not repeat_due(spell, now, settings.pacing, settled=False, level=as_heard):
+    if not repeat_due(spell, now, settings.pacing, as_heard) or not await runs(app, facts.grid_id):
         return None
-    if not await runs(app, facts.grid_id):
-        return None
-    if spell.times and await is_settled(app, key, spell):
+    if spell.times and await is_settled(app, state, spell):
         return None
     return await _put_paced(app, state, facts, notice)
 
@@ -169,16 +169,21 @@ async def runs(app: App, grid_id: str) -> bool:
     return grid is not None and grid.running
 
 
-async def is_settled(app: App, key: str, spell: Spell) -> bool:
-    """Say whether the operator has answered or acknowledged since the state began."""
+async def is_settled(app: App, state: MarketState, spell: Spell) -> bool:
+    """Say whether the operator has answered or acknowledged since the state began; once said, remembered."""
+    if spell.settled:
+        return True
     since = Hour.parse(spell.since)
-    past = await app.store.recent_advice(key, last_closed_hour(app.clock.now()), since)
-    return any(
+    past = await app.store.recent_advice(state.key, last_closed_hour(app.clock.now()), since)
+    settled = any(
         action.action in _ANSWERS and action.is_human and action.at >= since.closes_at
         for advice in past
         if advice.grid_id == spell.grid_id
         for action in advice.actions
     )
+    if settled and state.spells.get(spell.grid_id) == spell:
+        state.spells[spell.grid_id] = replace(spell, settled=True)
+    return settled
 
 
 def _standing(state: MarketState) -> HourFacts | None:

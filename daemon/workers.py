@@ -194,8 +194,7 @@ async def _tell_what_was_kept(app: App, state: MarketState) -> None:
     first = newest if state.told is None else state.told.hour.plus(1)
     meanwhile = await anyio.to_thread.run_sync(facts_between, app, state.key, first, newest)
     if newest >= last_closed_hour(app.clock.now()).plus(-1):
-        await announce(app, state.told, facts, meanwhile)
-        state.told = facts
+        await announce(app, facts, meanwhile)
     elif first <= newest:
         state.caught_up = [*meanwhile, facts]
 

@@ -26,6 +26,7 @@ class Spell:
         times: Notices told in it.
         last_at: When the last one was told; None before the first.
         level: How loud the loudest of them counts; None before the first.
+        settled: The operator has answered or acknowledged it: then nobody is reminded.
     """
 
     grid_id: str
@@ -34,6 +35,7 @@ class Spell:
     times: int = 0
     last_at: datetime | None = None
     level: Level | None = None
+    settled: bool = False
 
     @property
     def next_key(self) -> str:
@@ -65,21 +67,20 @@ def may_tell(spell: Spell, level: Level, now: datetime, pacing: PacingSettings) 
     return level.rank > spell.level.rank or now - spell.last_at >= gap
 
 
-def repeat_due(spell: Spell, now: datetime, pacing: PacingSettings, *, settled: bool, level: Level) -> bool:
+def repeat_due(spell: Spell, now: datetime, pacing: PacingSettings, level: Level) -> bool:
     """Say whether a spell has to be told (again) now, without anything new.
 
     Args:
         spell: With what was told of it.
         now: Aware.
         pacing: Least times.
-        settled: The operator has answered or acknowledged it: then nobody is reminded.
         level: How loudly it would be told now: louder than so far (the quiet hours are over) is due at once.
     """
     if spell.state is ExitState.NORMAL:
         return False
     if spell.times == 0:
         return True  # a transition without a notice gets one, also when it was settled meanwhile
-    return not settled and may_tell(spell, level, now, pacing)
+    return not spell.settled and may_tell(spell, level, now, pacing)
 
 
 def hushed(notice: Notice, now: datetime, quiet: QuietHours | None) -> Level:

@@ -187,8 +187,7 @@ async def test_a_state_that_eased_is_told_softly_and_not_again_the_minute_after(
             advice=(replace(advice, exit_state="LATEST_ACCEPTABLE_EXIT", since=START.plus(1).iso()),),
         )
         there.clock.set(START.plus(1).closes_at)
-        await announce(there.app, told, eased, ())
-        state.told = eased
+        await announce(there.app, eased, ())
         assert [notice["level"] for notice in waiting(tmp_path)] == ["emergency", "normal"]
         assert await minutes(there, 0, 10, START.plus(1)) == 0
         assert len(waiting(tmp_path)) == 2
@@ -211,7 +210,8 @@ async def test_states_passed_through_in_an_outage_are_folded_into_the_one_notice
         meanwhile = [then(1, "WARNING", 1), then(2, "WARNING", 1), then(3, "NORMAL", 3)]
         there.clock.set(START.plus(4).closes_at)
         put = len(waiting(tmp_path))
-        await announce(there.app, before, then(4, "NORMAL", 3), meanwhile)
+        there.state().told = before
+        await announce(there.app, then(4, "NORMAL", 3), meanwhile)
         (one,) = waiting(tmp_path)[put:]
         assert one["level"] == "quiet"
         assert "Since the last message: WARNING at 02:00, NORMAL at 04:00." in one["body"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
@@ -42,7 +43,7 @@ def test_between_two_notices_of_one_state_lies_its_least_time(state: ExitState, 
     now_told, at = spell(state), []
     for minute in sorted(minutes):
         now = AT + timedelta(minutes=minute)
-        if repeat_due(now_told, now, PACING, settled=False, level=LEVEL_OF_STATE[state]):
+        if repeat_due(now_told, now, PACING, LEVEL_OF_STATE[state]):
             now_told = now_told.told(now, LEVEL_OF_STATE[state])
             at.append(now)
     assert at[0] == AT + timedelta(minutes=min(minutes))
@@ -57,7 +58,7 @@ def test_looked_at_each_minute_it_is_told_again_as_soon_as_it_may(state: ExitSta
     now_told = spell(state)
     for minute in range(7 * 24 * 60 + 1):
         now = AT + timedelta(minutes=minute)
-        if repeat_due(now_told, now, PACING, settled=False, level=LEVEL_OF_STATE[state]):
+        if repeat_due(now_told, now, PACING, LEVEL_OF_STATE[state]):
             now_told = now_told.told(now, LEVEL_OF_STATE[state])
     assert now_told.times == {1: 169, 2: 85, 4: 7}[HOURS[state]]
 
@@ -75,8 +76,8 @@ def test_a_settled_state_reminds_nobody_but_is_told_once():
     """An answer silences repeats; a transition without a notice gets one all the same."""
     long_after = AT + timedelta(days=3)
     state = ExitState.MANDATORY_EXIT
-    assert not repeat_due(told(state), long_after, PACING, settled=True, level=Level.EMERGENCY)
-    assert repeat_due(spell(state), long_after, PACING, settled=True, level=Level.EMERGENCY)
+    assert not repeat_due(replace(told(state), settled=True), long_after, PACING, Level.EMERGENCY)
+    assert repeat_due(replace(spell(state), settled=True), long_after, PACING, Level.EMERGENCY)
 
 
 def test_normal_is_never_repeated_and_never_held_back():
@@ -84,10 +85,8 @@ def test_normal_is_never_repeated_and_never_held_back():
     calm = told(ExitState.NORMAL)
     assert least_gap(calm, PACING) is None
     assert may_tell(calm, Level.QUIET, AT, PACING)
-    assert not repeat_due(calm, AT + timedelta(days=9), PACING, settled=False, level=Level.NORMAL)
-    assert not repeat_due(
-        spell(ExitState.NORMAL), AT + timedelta(days=9), PACING, settled=False, level=Level.NORMAL
-    )
+    assert not repeat_due(calm, AT + timedelta(days=9), PACING, Level.NORMAL)
+    assert not repeat_due(spell(ExitState.NORMAL), AT + timedelta(days=9), PACING, Level.NORMAL)
 
 
 def test_the_loudest_is_what_counts():
@@ -145,9 +144,9 @@ def test_what_the_night_silenced_sounds_when_it_is_over():
     state = ExitState.LATEST_ACCEPTABLE_EXIT
     at_three = Spell("eth-1", state, START.iso()).told(at_berlin(6, 59), Level.QUIET)
     still_night = hushed(notice(Level.HIGH, state), at_berlin(6, 59), NIGHT)
-    assert not repeat_due(at_three, at_berlin(6, 59), PACING, settled=False, level=still_night)
+    assert not repeat_due(at_three, at_berlin(6, 59), PACING, still_night)
     morning = hushed(notice(Level.HIGH, state), at_berlin(7), NIGHT)
-    assert repeat_due(at_three, at_berlin(7), PACING, settled=False, level=morning)
+    assert repeat_due(at_three, at_berlin(7), PACING, morning)
 
 
 def test_quiet_hours_within_one_day():
