@@ -203,9 +203,9 @@ async def _run_hours(app: App, clock: DrivenClock, plan: DemoPlan, stage: Stage)
             app.progress.stamp("scheduler")
             if index == first.index or plan.rest is not None:
                 await start_by_hand(app, hour, plan.rest)
-            await remind(app)
             await settle_timers(app)
             await _attend_all(app)
+            await remind(app)
             if hour.closes_at.day == 1 or index == first.index:
                 await calibrate_due(app)
             while (retry := _next_retry(app)) is not None and retry < hour.plus(1).closes_at:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import anyio.to_thread
 import structlog
@@ -27,6 +27,7 @@ from notifications.pacing import Spell, hushed, may_tell, repeat_due
 from store.exit_files import ToldNotice, told_notices
 
 _log = structlog.get_logger("telling")
+JUDGED_WITHIN = timedelta(minutes=2)
 _ANSWERS = (Answer.ACCEPT, Answer.DECLINE, Answer.ACKNOWLEDGE)
 
 
@@ -87,7 +88,7 @@ async def remind(app: App) -> int:
     count = 0
     for key, state in app.board.markets.items():
         async with state.telling:
-            facts = _standing(state)
+            facts = None if _speaks_soon(app, state) else _standing(state)
             advised = () if facts is None else facts.advice
             found = [await _reminded(app, state, each) for each in advised if each.spell is not None]
             told = [put for put in found if put is not None]
@@ -109,9 +110,10 @@ async def recall_told(app: App, key: str) -> None:
 
 
 async def put_louder(app: App, state: MarketState, notice: Notice, advised_at: datetime) -> bool:
-    """Tell that a stop waits for an answer, unless it was told so loudly just now; True where it is news.
+    """Tell that a stop waits for an answer, unless its state was told as loudly; True where it is news.
 
-    A stop of a state that has changed since is told no louder: the present state has spoken for itself.
+    A stop of a state that has changed since is told no louder: the present state has spoken for itself. What
+    was told as loudly is repeated by `remind`.
     """
     async with state.telling:
         standing = _standing(state)
@@ -120,8 +122,11 @@ async def put_louder(app: App, state: MarketState, notice: Notice, advised_at: d
             return False
         if facts is None or facts.spell is None:
             return await anyio.to_thread.run_sync(app.outbox.enqueue, notice)
-        changed = advised_at < Hour.parse(facts.spell.since).closes_at
-        if changed or await is_settled(app, state, _spell(state, facts)):
+        spell = _spell(state, facts)
+        changed = advised_at < Hour.parse(spell.since).closes_at
+        heard = hushed(notice, app.clock.now(), app.settings.notifications.quiet_hours)
+        as_loud = spell.level is not None and heard.rank <= spell.level.rank
+        if changed or as_loud or await is_settled(app, state, spell):
             return False
         put = await _put_paced(app, state, facts, notice, own_key=True)
         if put is None:
@@ -184,6 +189,14 @@ async def is_settled(app: App, state: MarketState, spell: Spell) -> bool:
     if settled and state.spells.get(spell.grid_id) == spell:
         state.spells[spell.grid_id] = replace(spell, settled=True)
     return settled
+
+
+def _speaks_soon(app: App, state: MarketState) -> bool:
+    """Say whether a newer hour is just being judged: it may have better news than a reminder."""
+    if state.newest is None or state.trouble is not None:
+        return False
+    last = last_closed_hour(app.clock.now())
+    return state.newest < last and app.clock.now() < last.closes_at + JUDGED_WITHIN
 
 
 def _standing(state: MarketState) -> HourFacts | None:

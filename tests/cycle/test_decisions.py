@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -12,6 +13,7 @@ from daemon.evaluating import evaluate_due
 from daemon.health import health
 from daemon.operator import answer, settle_timers
 from daemon.rehearsal import answer_open_advice, overlooks, start_by_hand
+from daemon.telling import remind
 from daemon.workers import load_state
 from decisions.actions import Answer
 from decisions.answering import Set
@@ -22,6 +24,7 @@ from grid.parameters import GridKind, GridParameters
 from grid.record import EventKind, GridRecord, new_record, with_event
 from market.errors import DataInvalid
 from market.hours import Hour
+from notifications.notice import Level
 from store import yaml_text
 from store.advice import Deed, read_advice
 from store.change_set import ChangeSet
@@ -177,17 +180,20 @@ async def test_what_ran_out_during_a_long_outage_is_recorded_once(tmp_path):
     assert_sound(tmp_path)
 
 
-async def test_the_stops_of_a_long_outage_do_not_all_grow_louder(tmp_path):
-    """Those of the last hours do; an alarm for each hour that was caught up helps nobody."""
+async def test_the_stops_of_a_long_outage_are_one_reminder(tmp_path):
+    """An alarm for each hour that was caught up helps nobody: the state that stands is told again, once."""
     async with house(tmp_path, **LOOSE) as there:
         await run_grid(there, 2000, 2200, START)
         await there.hour(START)
-    async with house(tmp_path, start=START.plus(12), at=timedelta(minutes=1), **LOOSE) as there:
+    async with house(tmp_path, start=START.plus(12), at=timedelta(minutes=2), **LOOSE) as there:
+        before = len(list((tmp_path / "data.state" / "outbox").glob("0*.json")))
         await there.attend()
         assert len(there.judged()) == 13
         await settle_timers(there.app)
-        told = [path.read_text() for path in (tmp_path / "data.state" / "outbox").glob("0*.json")]
-        assert 0 < sum("/louder" in text for text in told) < PAST_HOURS
+        assert await remind(there.app) == 1
+        told = sorted((tmp_path / "data.state" / "outbox").glob("0*.json"))[before:]
+        about = [text for path in told if GRID in (text := path.read_text())]
+        assert ["still STOP_GRID" in text for text in about] == [True]
 
 
 async def test_advice_that_was_born_expired_is_not_told_after_a_restart_either(tmp_path):
@@ -206,15 +212,23 @@ async def test_advice_that_was_born_expired_is_not_told_after_a_restart_either(t
 
 
 async def test_an_unanswered_stop_grows_louder_once(tmp_path):
-    """Half an hour after a STOP_GRID nobody answered it is told again, as an emergency, once."""
+    """A STOP_GRID told as high is an emergency after half an hour, once; an emergency grows no louder."""
     async with house(tmp_path, **LOOSE) as there:
         await run_grid(there, 2000, 2200, START)
         await there.hours(START, 2)
+        state, newest = there.state(), await newest_advice(there, START.plus(1))
         there.clock.set(START.plus(1).closes_at + timedelta(minutes=61))
-        assert await settle_timers(there.app) >= 1
+        assert await settle_timers(there.app) == 0  # MANDATORY_EXIT sounded from the first
+        (advice,) = state.told.advice
+        since = START.plus(1).iso()
+        high = replace(advice, exit_state="LATEST_ACCEPTABLE_EXIT", since=since)
+        state.told = replace(state.told, advice=(high,))
+        state.spells[GRID] = high.spell.told(START.plus(1).closes_at, Level.HIGH)
+        assert await settle_timers(there.app) == 1
         assert await settle_timers(there.app) == 0
         told = [path.read_text() for path in (tmp_path / "data.state" / "outbox").glob("0*.json")]
-        assert sum("unanswered" in text for text in told) >= 1
+        assert [f"{newest.id}/louder" in text for text in told].count(True) == 1
+        assert state.spells[GRID].level is Level.EMERGENCY
 
 
 async def test_a_grid_that_was_stopped_by_hand_wakes_nobody(tmp_path):

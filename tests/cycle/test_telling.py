@@ -70,8 +70,8 @@ async def test_a_mandatory_exit_is_told_each_hour_until_it_is_acknowledged(tmp_p
         assert [fact.key for fact in facts] == [notice["dedupe"] for notice in told]
         assert [fact.at - START.closes_at for fact in facts] == [
             timedelta(seconds=5),
-            timedelta(minutes=61),  # the first minute in which the hour was full
-            timedelta(minutes=121),
+            timedelta(minutes=62),  # a newer hour has two minutes to speak first
+            timedelta(minutes=122),
         ]
     assert_sound(tmp_path)
 
@@ -82,8 +82,8 @@ async def test_a_restart_neither_forgets_nor_repeats_what_was_told(tmp_path):
         await in_trouble(there)
     async with house(tmp_path, at=timedelta(minutes=30), **LOOSE) as there:
         assert len(waiting(tmp_path)) == 1
-        assert await minutes(there, 31, 60) == 0
-        assert await minutes(there, 61, 61) == 1
+        assert await minutes(there, 31, 61) == 0
+        assert await minutes(there, 62, 62) == 1
 
 
 @pytest.mark.parametrize("place", ["notify.before_enqueue", "notify.after_enqueue", "cycle.before_keep"])
@@ -167,7 +167,7 @@ async def test_what_cannot_be_recorded_is_told_all_the_same(tmp_path):
 
         failpoints.arm("writer.before_intent", refuse)
         try:
-            assert await minutes(there, 61, 61) == 1
+            assert await minutes(there, 62, 62) == 1
         finally:
             failpoints.disarm()
         assert state.spells[GRID].times == before + 1
