@@ -19,7 +19,8 @@ RegimedError
 │   ├── CommitFailed             tell the operator anyway, marked unrecorded
 │   ├── PushFailed               keep, try later, say so on /health
 │   └── HistoryRefused           a change would break immutability: refuse it by name
-└── NotifyFailed                 stays in the outbox, falls back to the log
+├── NotifyFailed                 stays in the outbox, falls back to the log
+└── NotifyRefused                is not sent again, falls back to the log
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ async def test_a_trading_key_brings_the_account_into_the_snapshot(tmp_path):
         assert {balance["currency"] for balance in snapshot.account.balances} >= {"USDT"}
         decision = read_advice(there.app.store.root, there.metrics(START)["decisions"][0])
         (capital,) = [check for check in decision.file.checks if check.name == "capital"]
-        assert "by the exchange's balances" in capital.reason
+        assert "of the balances on the exchange" in capital.reason
 
 
 async def test_an_unreachable_exchange_means_market_data_only(tmp_path):
