@@ -63,6 +63,14 @@ def test_looked_at_each_minute_it_is_told_again_as_soon_as_it_may(state: ExitSta
     assert now_told.times == {1: 169, 2: 85, 4: 7}[HOURS[state]]
 
 
+def test_the_time_between_warnings_doubles_up_to_two_days():
+    """Before the first and after it 4 hours, then 8, 16, 32 and never more than 48."""
+    hours = [least_gap(spell(ExitState.WARNING, times=n, level=Level.NORMAL), PACING) for n in range(7)]
+    assert hours == [timedelta(hours=h) for h in (4, 4, 8, 16, 32, 48, 48)]
+    long = PacingSettings(warning_h=60)
+    assert least_gap(spell(ExitState.WARNING), long) == timedelta(hours=60)  # a longer wish is kept
+
+
 @pytest.mark.parametrize("state", list(HOURS))
 def test_louder_than_before_breaks_through_at_once(state: ExitState):
     """However short ago the last notice was; as loud as before has to wait."""
@@ -98,7 +106,7 @@ def test_the_loudest_is_what_counts():
 
 def test_the_next_notice_has_one_name_until_it_is_told():
     """A crash before the note finds the same name; after it, the next one."""
-    first = spell(ExitState.WARNING)
+    first = Spell("eth-1", ExitState.WARNING, START.iso())
     assert first.next_key == "eth-1/WARNING@2026-02-02T14:00:00Z/0"
     assert first.told(AT, Level.NORMAL).next_key == "eth-1/WARNING@2026-02-02T14:00:00Z/1"
 

@@ -36,6 +36,42 @@ def test_text_is_cut_at_a_word_and_marked():
     assert fit(["why " * 100], ["do this"], 40) == "why why why why why why why why… do this"
 
 
+@pytest.mark.parametrize(
+    ("soft", "firm", "most", "text"),
+    [
+        (["ab"], ["cd"], 5, "ab cd"),  # just fits
+        (["abc"], ["cd"], 5, "a… cd"),
+        (["abc"], ["cd"], 4, "… cd"),  # room for one character
+        (["abc"], ["cd"], 3, "cd"),  # room for none
+        (["abc"], ["cd"], 2, "cd"),
+        (["abc"], ["cde"], 2, "c…"),
+        ([], ["cd"], 9, "cd"),
+        (["", "ab"], ["", ""], 9, "ab"),
+    ],
+)
+def test_soft_text_gets_the_room_that_firm_text_leaves(
+    soft: list[str], firm: list[str], most: int, text: str
+):
+    """To the character."""
+    assert fit(soft, firm, most) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "short"),
+    [
+        ("a bcdefgh", 6, "a bcd…"),  # the last word's start is worth more than a lone letter
+        ("abcd efgh", 6, "abcd…"),
+        ("one two three", 11, "one two…"),
+        ("abc efghi", 6, "abc e…"),
+        ("abcdef gh", 7, "abcdef…"),
+        (" abcdefgh", 5, " abc…"),
+    ],
+)
+def test_half_a_word_is_shown_where_the_whole_ones_are_less_than_half(text: str, most: int, short: str):
+    """A cut at the last blank may not eat most of the line."""
+    assert cut(text, most) == short
+
+
 def test_a_sentence_has_one_end():
     """Whatever it comes with."""
     assert [sentence(text) for text in ("a", "a.", "a!", "")] == ["a.", "a.", "a!", ""]
@@ -68,6 +104,22 @@ def test_a_late_notice_says_so_and_an_overtaken_one_makes_no_sound():
     old = as_told(notice(), AT, AT + timedelta(hours=5), overtaken=True)
     assert old.level is Level.QUIET
     assert old.body == "Told 5 h late. A newer message about this grid follows. Stop the grid."
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        (14, ""),
+        (15, "Told 15 min late. "),
+        (119, "Told 119 min late. "),
+        (120, "Told 2 h late. "),
+        (179, "Told 2 h late. "),
+    ],
+)
+def test_how_late_is_said_in_minutes_and_then_in_hours(minutes: int, said: str):
+    """From a quarter of an hour on."""
+    told = as_told(notice(), AT, AT + timedelta(minutes=minutes), overtaken=False)
+    assert told.body == f"{said}Stop the grid."
 
 
 @pytest.mark.parametrize(("minutes", "level"), [(59, Level.NORMAL), (60, Level.QUIET)])
