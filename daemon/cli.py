@@ -21,6 +21,7 @@ from daemon.commands import (
     grids,
     history,
     kpis,
+    notifying,
     reading,
     replaying,
     running,
@@ -81,6 +82,7 @@ COMMANDS = (
     kpis,
     comparing,
     configuration,
+    notifying,
 )
 for commands in COMMANDS:
     commands.register(app)
