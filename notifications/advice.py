@@ -12,7 +12,7 @@ from exits.states import ExitState
 from market.hours import Hour
 from notifications.notice import MOST_BODY, MOST_TITLE, Kind, Level, Notice
 from notifications.pacing import LEVEL_OF_STATE, Spell
-from notifications.text import cut, fit, sentence
+from notifications.text import cut, fit, opened, sentence
 
 _LEVELS = tuple(Level)
 _LEAST = {Action.STOP_GRID: Level.HIGH, Action.WITHHELD: Level.NORMAL}
@@ -117,6 +117,8 @@ def advice_notice(
     if eased and not (acted and action is Action.STOP_GRID):
         level = min(level, Level.NORMAL, key=_rank)  # good news wakes nobody
     path = f"Since the last message: {', '.join(passed)}." if len(passed) > 1 else ""
+    if not path and state_changed and before is not None and before.state is not None:
+        path = f"It was {seen}."
     return Notice(
         dedupe=f"{now.id}/{now.action}",
         market=key,
@@ -148,7 +150,9 @@ def reminder(key: str, now: AdviceFacts, times: int, level: Level, at: datetime)
         market=key,
         level=level,
         title=cut(f"{now.grid_id}: {still}", MOST_TITLE),
-        body=_body(now, f"{now.exit_state}{since}, unanswered." if times else "", ""),
+        body=_body(
+            now, f"{now.exit_state}{since}, not acknowledged." if times else "", "", again=bool(times)
+        ),
         at=at,
         kind=Kind.ADVICE,
         grid_id=now.grid_id,
@@ -165,7 +169,8 @@ def louder_notice(key: str, advice: PastAdvice, state: str | None, due: datetime
         market=key,
         level=Level.EMERGENCY,
         title=cut(f"{advice.grid_id}: STOP_GRID unanswered for {waited} min", MOST_TITLE),
-        body=f"The stop of {advice.id} waits for an answer. {_TO_DO[Action.STOP_GRID]}"
+        body=f"The stop advised at {advice.closes_at:%H:%M} UTC has no answer yet"
+        f"{'' if state is None else f', and the exit state is {state}'}. {_TO_DO[Action.STOP_GRID]}"
         f" regimed explain {advice.id}",
         at=due,
         kind=Kind.ADVICE,
@@ -204,15 +209,20 @@ def level_of(now: AdviceFacts) -> Level:
     return _level(Action(now.action), now)
 
 
-def _body(now: AdviceFacts, beside: str, path: str) -> str:
+def _body(now: AdviceFacts, beside: str, path: str, *, again: bool = False) -> str:
     action = Action(now.action)
-    soft = [path, beside, sentence(now.reason), sentence(now.told_higher or "")]
+    why = now.reason.removeprefix(f"{now.exit_state}: ")  # the title names the state
+    soft = [path, beside, sentence(opened(why))]
+    if now.told_higher is not None:
+        soft.append(sentence(f"Louder than usual: {now.told_higher}"))
+    at_risk = action is Action.CONTINUE and now.state not in (None, ExitState.NORMAL)
     firm = [
-        "" if now.confidence is None else f"Confidence {now.confidence:.2f}.",
-        sentence(now.expected or ""),
+        "" if now.confidence is None else f"Confidence in this advice {now.confidence:.2f}.",
+        sentence(opened(now.expected or "")),
         f"To set: {now.form}." if now.form else "",
-        _TO_DO[action],
+        _BE_READY if at_risk else _TO_DO[action],
         "" if now.until is None else f"Stands until {now.until}.",
+        f"To hear no more of it: regimed decide {now.id} acknowledge." if again else "",
         f"regimed explain {now.id}",
     ]
     return fit(soft, firm, MOST_BODY)
@@ -222,6 +232,7 @@ def _rank(level: Level) -> int:
     return level.rank
 
 
+_BE_READY = "Let the grid run, keep its stop in place, and be ready to stop it."
 _TO_DO = {
     Action.CONTINUE: "Nothing to do; keep the stop in place.",
     Action.ADJUST: "Move the grid at the exchange, then accept; or decline.",

@@ -150,8 +150,8 @@ def _tellings(said: Sequence[tuple[Condition, Told]], now: datetime) -> Iterable
 def _endings(over: Sequence[tuple[str, Told]], now: datetime) -> Iterable[Notice]:
     for together in _by_group([(told.group, name, (name, told)) for name, told in over]):
         name, told = together[0]
-        lines = [_lasted(each) for _, each in together]
-        what = lines[0] if len(lines) == 1 else _listed([each for each, _ in together], lines, MOST_BODY)
+        lines = [(each.market or its, _lasted(each)) for its, each in together]
+        what = lines[0][1] if len(lines) == 1 else _listed(lines, MOST_BODY)
         yield Notice(
             dedupe=f"anomaly/{name}/{instant_iso(told.since)}/over",
             market=_one_market(each.market for _, each in together),
@@ -184,19 +184,18 @@ def _body(conditions: Sequence[Condition], tail: str) -> str:
     if len(conditions) == 1:
         facts = _cut(first.detail, room)
     else:
-        names = [each.market or each.name for each in conditions]
-        facts = _listed(names, [each.detail for each in conditions], room)
+        facts = _listed([(each.market or each.name, each.detail) for each in conditions], room)
     return f"{facts} {to_do} {tail}"
 
 
-def _listed(names: Sequence[str], details: Sequence[str], room: int) -> str:
-    """Return the first few with their details, and how many there are beside."""
-    more = f"; and {len(names) - MOST_NAMED} more." if len(names) > MOST_NAMED else "."
-    each = (room - len(more)) // min(len(names), MOST_NAMED) - len("; ")
-    lines = [
-        _cut(f"{name}: {detail}".rstrip(".: "), each)
-        for name, detail in list(zip(names, details, strict=True))[:MOST_NAMED]
-    ]
+def _listed(named: Sequence[tuple[str, str]], room: int) -> str:
+    """Return the first few names with their details, and how many there are beside; the same detail once."""
+    more = f"; and {len(named) - MOST_NAMED} more." if len(named) > MOST_NAMED else "."
+    alike: dict[str, list[str]] = {}
+    for name, detail in named[:MOST_NAMED]:
+        alike.setdefault(detail, []).append(name)
+    each = (room - len(more)) // len(alike) - len("; ")
+    lines = [_cut(f"{', '.join(names)}: {detail}".rstrip(".: "), each) for detail, names in alike.items()]
     return "; ".join(lines) + more
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from notifications.notice import MOST_BODY, Kind, Level, Notice
 from notifications.pacing import hushed
 from notifications.settings import QuietHours
-from notifications.text import fit
+from notifications.text import cut
 
 LATE = timedelta(minutes=15)
 STALE_SETUP = timedelta(minutes=60)
@@ -39,7 +39,8 @@ def as_told(
         said.append(f"Told {_in_words(late)} late.")
     if overtaken:
         said.append("A newer message about this grid follows.")
-    body = fit([], [*said, notice.body], MOST_BODY) if said else notice.body
+    gap = "\n" if "\n" in notice.body else " "  # what has lines keeps its first one whole
+    body = cut(gap.join((" ".join(said), notice.body)), MOST_BODY) if said else notice.body
     return replace(notice, level=level, body=body)
 
 

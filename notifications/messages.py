@@ -85,8 +85,15 @@ def _notice(now: HourFacts, kind: str, level: Level, title: str, body: str) -> N
 
 def _state(now: HourFacts) -> str:
     sure = "" if now.hold_probability is None else f"The range holds 24 h with p {now.hold_probability:.2f}. "
-    bounds = "" if now.lower is None else f"Price {now.price:g} in [{now.lower:g}, {now.upper:g}]. "
-    return f"{sure}{bounds}".rstrip()
+    return f"{sure}{_place(now)}".rstrip()
+
+
+def _place(now: HourFacts) -> str:
+    price, lower, upper = now.price, now.lower, now.upper
+    if price is None or lower is None or upper is None:
+        return ""
+    where = "below" if price < lower else "above" if price > upper else "in"
+    return f"Price {price:g} {where} [{lower:g}, {upper:g}]."
 
 
 def _first(now: HourFacts) -> Notice:
@@ -101,6 +108,8 @@ def _changed(before: HourFacts, now: HourFacts, caught_up: Sequence[HourFacts]) 
         "A grid may be worth looking at; gates and edge decide."
         if now.verdict in ("RANGE_OK", "RANGE_WEAK")
         else "Open no new grid; look at the running one and at its stop."
+        if any(advice.state is not None for advice in now.advice)
+        else "Open no new grid."
     )
     body = " ".join(part for part in (_meanwhile(before, now, caught_up), _state(now), advice) if part)
     return _notice(now, "verdict", level, f"{now.key}: {before.verdict} to {now.verdict}", body)

@@ -29,7 +29,7 @@ from notifications.settings import PushoverSettings
 
 _log = structlog.get_logger("pushover")
 
-_PRIORITY = {Level.QUIET: -1, Level.NORMAL: 0, Level.HIGH: 1, Level.EMERGENCY: 2}
+PRIORITY = {Level.QUIET: -1, Level.NORMAL: 0, Level.HIGH: 1, Level.EMERGENCY: 2}
 _RETRY_AFTER_S = 5.0
 _POLL_EVERY_S = 5.0
 _CANCEL_WITHIN_S = 5.0
@@ -221,7 +221,7 @@ class PushoverChannel:
             "user": self._user.get_secret_value(),
             "message": _cut(notice.body.strip() or notice.title.strip() or notice.dedupe, MOST_BODY),
             "title": _cut(notice.title, MOST_TITLE),
-            "priority": str(_PRIORITY[notice.level]),
+            "priority": str(PRIORITY[notice.level]),
             "timestamp": str(int(notice.at.timestamp())),
         }
         if notice.level is Level.EMERGENCY:

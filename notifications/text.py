@@ -32,6 +32,12 @@ def cut(text: str, most: int) -> str:
     return f"{(at_word if len(at_word) > most // 2 else head).rstrip(' ,;:')}…"
 
 
+def opened(text: str) -> str:
+    """Return `text` with a capital letter, unless it begins with a name such as `p_transition`."""
+    first = text.partition(" ")[0]
+    return f"{text[:1].upper()}{text[1:]}" if first.isalpha() and first.islower() else text
+
+
 def sentence(text: str) -> str:
     """Return `text` with an end to it."""
     return text if not text or text.endswith((".", "!", "?", "…")) else f"{text}."

@@ -14,7 +14,7 @@ from decisions.recommendation import Action
 from decisions.stopped import expected_in_words
 from exits.states import ExitState
 from market.hours import Hour
-from notifications.advice import AdviceFacts, advice_notice, facts_of, louder_notice
+from notifications.advice import AdviceFacts, advice_notice, facts_of, louder_notice, reminder
 from notifications.messages import HourFacts, hour_notices
 from notifications.notice import Level, Notice
 from tests.decisions.builders import advice_of, inputs, policy, running, trending
@@ -164,7 +164,7 @@ def test_a_setup_says_why_how_sure_what_it_is_worth_what_to_type_and_until_when(
     assert notice is not None
     assert notice.title == "eth-1: CREATE_GRID"
     assert notice.body == (
-        "every check passed. Confidence 0.90. expected +9 bps in 24 h."
+        "Every check passed. Confidence in this advice 0.90. Expected +9 bps in 24 h."
         " To set: Lowest price 1900, Highest price 2100. Set the grid up at the exchange, then accept;"
         " or decline. Stands until 16:00 UTC. regimed explain 2026-02-02/dec-ETH-USDT-150000"
     )
@@ -184,7 +184,7 @@ def test_a_stop_says_what_to_do():
     assert notice is not None
     assert notice.title == "eth-1: STOP_GRID, exit state MANDATORY_EXIT"
     assert notice.body == (
-        "MANDATORY_EXIT: closes outside the bounds in a row: 2, at or above 2."
+        "It was NORMAL. Closes outside the bounds in a row: 2, at or above 2."
         " Stop the grid at the exchange and sell the coin, then accept; or decline and keep it."
         " regimed explain 2026-02-02/dec-ETH-USDT-150000"
     )
@@ -243,8 +243,33 @@ def test_an_unanswered_stop_is_an_emergency_told_once():
     assert notice.dedupe == f"{STOP.id}/louder"
     later = louder_notice("ETH-USDT", STOP, "MANDATORY_EXIT", STOP.closes_at + timedelta(minutes=60))
     assert notice.dedupe == later.dedupe
+    waits = f"The stop advised at {STOP.closes_at:%H:%M} UTC has no answer yet"
+    assert notice.body.startswith(f"{waits}, and the exit state is MANDATORY_EXIT. Stop the grid")
+    assert louder_notice("ETH-USDT", STOP, None, later.at).body.startswith(f"{waits}. Stop the grid")
     assert "accept; or decline and keep it" in notice.body
     assert notice.body.endswith(f"regimed explain {STOP.id}")
+
+
+def test_a_warning_asks_to_be_ready_and_a_reminder_says_how_to_end_it():
+    """Nobody is told "nothing to do" beside an alarm, and nobody has to look up how to end reminders."""
+    warned = acts(Action.CONTINUE, ExitState.WARNING, reason="WARNING: p_transition: 0.7, above 0.4")
+    warned = replace(warned, since=str(HOUR), told_higher="confidence: 0.5, below 0.6")
+    first = told(CONTINUE, warned)
+    assert first is not None
+    assert first.body == (
+        "It was NORMAL. p_transition: 0.7, above 0.4. Louder than usual: confidence: 0.5, below 0.6."
+        " Confidence in this advice 0.90. Let the grid run, keep its stop in place, and be ready to stop it."
+        f" regimed explain {CONTINUE.id}"
+    )
+    again = reminder("ETH-USDT", warned, 1, Level.NORMAL, AT + timedelta(hours=4))
+    assert again.title == "eth-1: still CONTINUE, exit state WARNING"
+    assert again.body.startswith("WARNING since 02 Feb 15:00 UTC, not acknowledged. p_transition")
+    assert f"To hear no more of it: regimed decide {CONTINUE.id} acknowledge. regimed explain" in again.body
+    eased = told(warned, replace(CONTINUE, since=str(HOUR)))
+    assert eased is not None
+    assert eased.body.startswith("It was WARNING. The exit state is NORMAL: nothing asks for an end.")
+    assert "Nothing to do" in eased.body
+    assert "acknowledge" not in first.body + eased.body
 
 
 # --- beside the verdict ---

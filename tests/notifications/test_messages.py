@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from market.hours import Hour
+from notifications.advice import AdviceFacts
 from notifications.messages import HourFacts, hour_notices
 from notifications.notice import Level
 
@@ -75,3 +76,24 @@ def test_an_unrecorded_hour_is_told_anyway_and_says_so():
     """A failed commit must not silence an exit."""
     (notice,) = hour_notices(OK, replace(OK, verdict="TREND"), recorded=False)
     assert notice.body.startswith("NOT RECORDED")
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [(2500.0, "Price 2500 in ["), (2399.9, "Price 2399.9 below ["), (2600.5, "Price 2600.5 above [")],
+)
+def test_the_words_say_on_which_side_of_the_range_the_price_is(price, said):
+    """A price outside is not told as one inside."""
+    (notice,) = hour_notices(OK, replace(OK, verdict="TREND", price=price))
+    assert said in notice.body
+
+
+def test_a_running_grid_is_only_spoken_of_where_one_runs():
+    """Nobody looks for a grid that is not there."""
+    grid = AdviceFacts(
+        "2026-02-02/dec-ETH-USDT-150000", "eth-1", "CONTINUE", "calm", 0.9, "NORMAL", None, None, "", None
+    )
+    without, beside = OK, replace(OK, advice=(grid,))
+    bodies = [hour_notices(before, replace(before, verdict="TREND"))[0].body for before in (without, beside)]
+    assert bodies[0].endswith("Open no new grid.")
+    assert bodies[1].endswith("Open no new grid; look at the running one and at its stop.")

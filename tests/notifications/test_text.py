@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from notifications.manner import as_told
 from notifications.notice import MOST_BODY, Kind, Level, Notice
-from notifications.text import cut, fit, sentence
+from notifications.text import cut, fit, opened, sentence
 
 AT = datetime(2026, 2, 2, 15, tzinfo=UTC)
 WORDS = st.text(alphabet="abc é😀", max_size=300)
@@ -120,6 +120,29 @@ def test_how_late_is_said_in_minutes_and_then_in_hours(minutes: int, said: str):
     """From a quarter of an hour on."""
     told = as_told(notice(), AT, AT + timedelta(minutes=minutes), overtaken=False)
     assert told.body == f"{said}Stop the grid."
+
+
+def test_a_late_notice_of_several_lines_keeps_its_lines():
+    """The digest's first line is a grid, not a remark."""
+    told = as_told(
+        notice(body="eth-1 NORMAL\nETH-USDT RANGE_OK"), AT, AT + timedelta(hours=2), overtaken=False
+    )
+    assert told.body == "Told 2 h late.\neth-1 NORMAL\nETH-USDT RANGE_OK"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("the close is below", "The close is below"),
+        ("p_transition: 0.7, above 0.4", "p_transition: 0.7, above 0.4"),
+        ("ATR ratio: 1.2", "ATR ratio: 1.2"),
+        ("confidence: 0.5", "confidence: 0.5"),
+        ("", ""),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_and_a_name_stays_as_it_is(text: str, shown: str):
+    """Metrics are called as in the records."""
+    assert opened(text) == shown
 
 
 @pytest.mark.parametrize(("minutes", "level"), [(59, Level.NORMAL), (60, Level.QUIET)])
