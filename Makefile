@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check lint types contracts coverage campaign architecture calibration replays assumptions mutants bench format lock clean
+.PHONY: setup demo test check lint types contracts coverage campaign architecture notices calibration replays assumptions mutants bench format lock clean
 
 setup: .venv/ready
 
@@ -48,6 +48,9 @@ architecture: setup  ## docs/architecture.md: the way of the data and the floors
 
 assumptions: setup  ## docs/assumptions.md: each assumption of the design and what is for and against it; DATA=../shared/data
 	$(BIN)/python docs/make_assumptions.py $${DATA:-../shared/data}
+
+notices: setup  ## docs/notices.md: what reaches the phone, captured from simulated days, two minutes
+	$(BIN)/python docs/make_notices.py
 
 replays: setup  ## docs/replays.md: recorded months through the daemon, resumable; DATA=../shared/data WORK=folder
 	$(BIN)/python docs/make_replays.py $${DATA:-../shared/data} --work $${WORK:-build/replays} $(ARGS)

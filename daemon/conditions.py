@@ -53,6 +53,8 @@ def _stale(app: App, market: MarketState) -> Condition | None:
     if market.newest is not None:
         newest = f"Newest judged hour {market.newest}"
     why = market.trouble or "the reason is not known"
+    if market.trouble is None and market.retry_at is not None:
+        why = f"the next one has minutes missing and is fetched again at {market.retry_at:%H:%M} UTC"
     exchange = next(each.exchange for each in app.settings.markets if each.key == market.key)
     return Condition(
         name=f"stale/{market.key}",

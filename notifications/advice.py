@@ -213,8 +213,8 @@ def _body(now: AdviceFacts, beside: str, path: str, *, again: bool = False) -> s
     action = Action(now.action)
     why = now.reason.removeprefix(f"{now.exit_state}: ")  # the title names the state
     soft = [path, beside, sentence(opened(why))]
-    if now.told_higher is not None:
-        soft.append(sentence(f"Louder than usual: {now.told_higher}"))
+    if now.told_higher is not None and level_of(now) is not Level.EMERGENCY:
+        soft.append(sentence(f"Told louder: {now.told_higher}"))
     at_risk = action is Action.CONTINUE and now.state not in (None, ExitState.NORMAL)
     firm = [
         "" if now.confidence is None else f"Confidence in this advice {now.confidence:.2f}.",

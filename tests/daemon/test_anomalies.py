@@ -107,6 +107,18 @@ async def test_a_market_that_was_never_judged_is_stale_too(tmp_path):
         assert detail.startswith("No judged hour since the start, 2.0 h old (limit 75 min): sandbox: ")
 
 
+async def test_a_market_that_waits_for_missing_minutes_says_so(tmp_path):
+    """Not "the reason is not known": the operator learns when it is tried again."""
+    async with house(tmp_path) as there:
+        await there.hour(START)
+        last = START.plus(1)
+        rows = {"rows_from": last.close_ts - 1200, "rows_to": last.close_ts + 3600}
+        there.sandbox.script.add(Fault(kind="gap", endpoint="/api/v1/market/candles", **rows))
+        await there.hour(last, at=timedelta(minutes=16))
+        detail = named(there.app)["stale/ETH-USDT"].detail
+        assert detail.endswith("the next one has minutes missing and is fetched again at 02:30 UTC.")
+
+
 async def test_a_failing_exchange_is_told_once_and_not_for_each_of_its_markets(tmp_path):
     """Three failures in a row open the breaker, which is one word; whose fault it is stands in it."""
     slow = {"resilience": {**QUICK, "breaker_open_s": 1800}}

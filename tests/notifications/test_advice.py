@@ -145,7 +145,7 @@ def test_the_exit_state_says_how_loud_and_a_stop_is_never_quiet(action, state, l
     assert louder is not None
     levels = list(Level)
     assert louder.level is levels[min(levels.index(level) + 1, 3)]
-    assert "confidence: 0.5, below 0.6." in louder.body
+    assert ("Told louder: confidence: 0.5, below 0.6." in louder.body) is (level is not Level.EMERGENCY)
 
 
 def test_a_setup_is_told_plainly():
@@ -257,7 +257,7 @@ def test_a_warning_asks_to_be_ready_and_a_reminder_says_how_to_end_it():
     first = told(CONTINUE, warned)
     assert first is not None
     assert first.body == (
-        "It was NORMAL. p_transition: 0.7, above 0.4. Louder than usual: confidence: 0.5, below 0.6."
+        "It was NORMAL. p_transition: 0.7, above 0.4. Told louder: confidence: 0.5, below 0.6."
         " Confidence in this advice 0.90. Let the grid run, keep its stop in place, and be ready to stop it."
         f" regimed explain {CONTINUE.id}"
     )
