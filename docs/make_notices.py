@@ -342,7 +342,8 @@ def page(notices: list[Notice]) -> Iterator[str]:
     ])  # fmt: skip
     counts = [[level.value, str(sum(notice.level is level for notice in notices))] for level in Level]
     yield f"In these {HOURS} hours, with an operator who overlooks everything for {OVERLOOKED_TO} of them and"
-    yield "three outages, the phone was given:"
+    yield f"{len(EXCHANGE_OFF)} outages of the exchange and {len(PHONE_OFF)} of the channel, the phone was"
+    yield "given:"
     yield ""
     yield from table("level | notices", counts)
     yield "## Each kind"

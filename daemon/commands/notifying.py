@@ -63,11 +63,6 @@ class Tried:
     why: str = ""
 
 
-@commands.callback()
-def notify() -> None:
-    """Keep `test` a command of its own, also while it is the only one."""
-
-
 @commands.command("test")
 def test(
     config: ConfigOption = None,
