@@ -118,6 +118,7 @@ class PushoverChannel:
         self._client = HttpClient(name, settings.deadline_s, max_connections=2, transport=transport)
         self._at_once = anyio.Semaphore(2)
         self._polled: dict[str, float] = {}
+        self._not_cancelled: dict[str, float] = {}
         self._poll_failing = False
         self._limits_asked = False
 
@@ -328,6 +329,9 @@ class PushoverChannel:
 
     async def _cancelled(self, what: str) -> bool:
         """Return False where it must be tried again; a refused cancel has nothing left to cancel."""
+        # The watch over emergencies and the next emergency both cancel, maybe at the same moment.
+        if self._clock.monotonic() - self._not_cancelled.get(what, -inf) < _RETRY_AFTER_S:
+            return False
         form = {"token": self._token.get_secret_value()}
         try:
             self._judge(await self._post(f"/1/receipts/{what}.json", form, _CANCEL_WITHIN_S))
@@ -335,7 +339,9 @@ class PushoverChannel:
             _log.info("an emergency was not there to cancel", channel=self.name, error=str(error))
         except NotifyFailed as error:
             _log.warning("an emergency could not be cancelled", channel=self.name, error=str(error))
+            self._not_cancelled[what] = self._clock.monotonic()
             return False
+        self._not_cancelled.pop(what, None)
         return True
 
     async def _poll(self, one: OpenEmergency) -> None:

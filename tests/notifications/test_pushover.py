@@ -229,6 +229,19 @@ async def test_a_cancel_that_cannot_be_done_says_so(server, phone, clock):
     assert server.sounding == []
 
 
+async def test_a_failed_cancel_is_not_repeated_within_five_seconds_whoever_asks(server, phone, clock):
+    """The watch over emergencies and the next alarm both cancel; the service wants 5 s after a failure."""
+    await phone.send(STOP)
+    server.receipt_faults.append("500")
+    assert not await phone.cancel("eth-1")
+    await phone.send(LATER)
+    assert (len(server.shown), server.others) == (2, 1)
+    clock.advance(5)
+    assert await phone.cancel("eth-1")
+    assert server.sounding == []
+    assert server.violations == []
+
+
 async def test_a_receipt_that_the_service_does_not_know_is_not_cancelled_twice(server, phone):
     """A 4xx is never repeated, of a cancel neither."""
     await phone.send(STOP)
