@@ -148,8 +148,6 @@ async def _put_paced(
     if not own_key and spell.state is not ExitState.NORMAL:
         notice = replace(notice, dedupe=spell.next_key)  # the same again after a crash: told once
     await anyio.to_thread.run_sync(app.outbox.enqueue, notice)
-    if level is notice.level:  # good news is told softly, and that is no reason to tell it again
-        level = max(level, level_of(facts), key=lambda each: each.rank)
     spell = state.spells[facts.grid_id] = spell.told(now, level)
     return _as_told(spell, notice.dedupe, now, level, facts.id)
 
@@ -160,6 +158,8 @@ async def _reminded(app: App, state: MarketState, facts: AdviceFacts) -> ToldNot
     level = max(level_of(facts), spell.level or Level.QUIET, key=lambda level: level.rank)
     notice = reminder(state.key, facts, spell.times, level, now)
     as_heard = hushed(notice, now, settings.quiet_hours)
+    if spell.level is not None and spell.level is not Level.QUIET:
+        as_heard = min(as_heard, spell.level, key=lambda level: level.rank)  # heard: the least time holds
     if not repeat_due(spell, now, settings.pacing, as_heard) or not await runs(app, facts.grid_id):
         return None
     if spell.times and await is_settled(app, state, spell):

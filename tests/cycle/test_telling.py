@@ -13,10 +13,12 @@ from structlog.testing import capture_logs
 from daemon.operator import answer, settle_timers
 from daemon.telling import announce, recall_told, remind
 from decisions.actions import Answer
+from exits.states import ExitState
 from market import failpoints
 from market.hours import Hour
 from notifications.messages import HourFacts
 from notifications.notice import Level
+from notifications.pacing import Spell
 from store.advice import Deed
 from store.exit_files import ToldNotice, told_notices
 from tests.cycle.house import START, House, assert_sound, house
@@ -144,6 +146,23 @@ async def test_reminders_go_on_while_the_exchange_is_away(tmp_path):
         await in_trouble(there)
         there.state().trouble = "no answer"
         assert await minutes(there, 60, 200) == 3
+
+
+async def test_what_eased_is_not_told_louder_a_minute_later(tmp_path):
+    """Told at NORMAL as good news; its reminder comes after its least time, not for being louder."""
+    async with house(tmp_path, **LOOSE) as there:
+        await in_trouble(there)
+        state, now = there.state(), there.clock.now()
+        eased = ExitState.LATEST_ACCEPTABLE_EXIT
+        (advice,) = state.told.advice
+        state.told = replace(state.told, advice=(replace(advice, action="CONTINUE", exit_state=eased.value),))
+        state.spells[GRID] = Spell(GRID, eased, advice.since).told(now, Level.NORMAL)
+        for minute in (1, 60, 119):
+            there.clock.set(START.closes_at + timedelta(minutes=minute))
+            assert await remind(there.app) == 0
+        there.clock.set(START.closes_at + timedelta(minutes=121))
+        assert await remind(there.app) == 1
+        assert (waiting(tmp_path)[-1]["level"], recorded(tmp_path)[-1].state) == ("high", eased)
 
 
 async def test_quiet_hours_let_a_mandatory_exit_through(tmp_path):
