@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -124,6 +125,20 @@ async def test_a_stop_at_the_exchange_silences_the_phone(tmp_path):
         await live(there, START.plus(1), 4)
         assert [each for each in phone.shown[alarms:] if each.priority == 2] == []
         assert phone.violations == []
+
+
+async def test_a_grid_that_was_stopped_by_hand_and_set_up_anew_sounds_no_more(tmp_path):
+    """Its new run is calm, which nobody is told; the alarm of the former one is not its own."""
+    async with told(tmp_path) as (there, phone, _):
+        await run_grid(there, 2000, 2200, START)
+        await live(there, START, 1)
+        assert len(phone.sounding) == 1
+        state = there.state()
+        (advice,) = state.facts.advice
+        calm = replace(advice, action="CONTINUE", exit_state="NORMAL", since=START.plus(1).iso())
+        state.facts = state.told = replace(state.facts, advice=(calm,))
+        await work(there)
+        assert phone.sounding == []
 
 
 async def test_a_dead_channel_is_seen_by_others_and_what_it_owes_comes_later(tmp_path):
