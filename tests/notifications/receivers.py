@@ -86,6 +86,11 @@ class Receiver:
         """Let every slow request go on, also those to come."""
         self._released.set()
 
+    def let_go(self) -> None:
+        """Let those that hang now go on; slow requests to come hang again."""
+        self._released.set()
+        self._released = asyncio.Event()
+
     def next_fault(self) -> Fault:
         """Return the fault of the request that has just come."""
         number, self.requests = self.requests, self.requests + 1
