@@ -36,8 +36,9 @@ contracts:
 coverage:
 	REGIMED_KILLS=$${REGIMED_KILLS:-60} $(BIN)/python -m pytest -q -n 2 --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 
-campaign: setup  ## kill -9 at 200 random moments and the model check; every recorded series; SEED=1 KILLS=200
+campaign: setup  ## kill -9 at 200 random moments and the model check; notified months; every recorded series; SEED=1 KILLS=200 MONTHS=20
 	REGIMED_KILLS=$${KILLS:-200} REGIMED_SEED=$${SEED:-1} $(BIN)/python -m pytest -q tests/cycle/test_kills.py
+	REGIMED_MONTHS=$${MONTHS:-20} REGIMED_KILLS=$${KILLS:-200} REGIMED_SEED=$${SEED:-1} $(BIN)/python -m pytest -q tests/notifications/test_month.py tests/cycle/test_notified_kills.py
 	REGIMED_EVERY_SERIES=1 $(BIN)/python -m pytest -q -n 2 tests/regime/test_service.py tests/regime/test_components.py -m check
 
 calibration: setup  ## docs/calibration.md from recorded candles; DATA=../shared/data
