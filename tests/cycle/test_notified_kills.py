@@ -1,6 +1,6 @@
 """kill -9 at random moments while alarms go out and answers are lost; then what was shown and recorded.
 
-REGIMED_KILLS says how often (as in test_kills), REGIMED_SEED makes it another campaign. An hour takes a
+REGIMED_KILLS says how often, here a sixth of it; REGIMED_SEED makes it another campaign. An hour takes a
 second here, so Pushover's rules in real seconds (5 s after a failure, 5 s between polls) mean nothing: the
 server's `violations` are left to `tests/notifications/test_month.py`.
 """
@@ -29,7 +29,7 @@ from tests.cycle.test_decisions import LOOSE, grid_from
 from tests.cycle.told_outside import HOOK_KEY, told_outside
 from tests.notifications.receivers import PushoverServer, WebhookReceiver
 
-KILLS = int(os.environ.get("REGIMED_KILLS", "3"))
+KILLS = int(os.environ.get("REGIMED_KILLS", "12")) // 6
 SEED = int(os.environ.get("REGIMED_SEED", "1"))
 KEY = "ETH-USDT"
 
