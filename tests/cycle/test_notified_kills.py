@@ -101,6 +101,7 @@ async def settled(folder: Path, section: dict[str, object], newest: Hour) -> Non
         url = (await run_sync(sandbox.line, r"(http://127\.0\.0\.1:\d+)"))[1]
         config = str(write_config(folder, url, [KEY], notifications=section, **LOOSE))
         with started("--log-level", "INFO", "run", "--config", config, "--clock", still) as daemon:
+            await run_sync(daemon.line, r"127\.0\.0\.1:\d+/health", 60)  # before that a SIGTERM just ends it
             for _ in range(600):
                 if newest in hours_of(folder, KEY) and not waiting(folder):
                     break
