@@ -246,8 +246,8 @@ def _channel(app: App, channel: ChannelState) -> Condition | None:
         "",
         Level.NORMAL,
         f"{channel.name} takes no notices",
-        f"No notice got through since {since:%d %b %H:%M} UTC. {waiting} wait, and"
-        " are sent when it answers again; the log has them. Check the channel's key and the network.",
+        f"No notice got through since {since:%d %b %H:%M} UTC. Waiting: {waiting},"
+        " sent when it answers again; the log has them. Check the channel's key and the network.",
         detail=_sentence(channel.trouble or ""),
     )
 

@@ -72,10 +72,9 @@ async def _still_needed(app: App, grid_id: str) -> bool:
     for state in app.board.markets.values():
         spell = state.spells.get(grid_id)
         if spell is not None and spell.level is Level.EMERGENCY:
-            return await runs(app, grid_id) and not await is_settled(app, state, spell)
             newest = None if state.facts is None else state.facts.of_grid(grid_id)
             now = None if newest is None else newest.spell
             if now is not None and (now.state, now.since) != (spell.state, spell.since):
                 return False  # stopped by hand and set up anew: calm, and of that nothing is told
-            return await runs(app, grid_id) and not await is_settled(app, key, spell)
+            return await runs(app, grid_id) and not await is_settled(app, state, spell)
     return False

@@ -237,7 +237,7 @@ _TO_DO = {
     Action.CONTINUE: "Nothing to do; keep the stop in place.",
     Action.ADJUST: "Move the grid at the exchange, then accept; or decline.",
     Action.STOP_GRID: "Stop the grid at the exchange and sell the coin, then accept; or decline and keep it.",
-    Action.WITHHELD: "Advice is withheld; look at the grid yourself.",
+    Action.WITHHELD: "No advice until an hour can be judged again.",
     Action.CREATE_GRID: "Set the grid up at the exchange, then accept; or decline.",
     Action.CREATE_PROBATIONARY_GRID: "A smaller grid on trial: set it up, then accept; or decline.",
     Action.NO_SETUP: "Set nothing up.",

@@ -118,7 +118,7 @@ def example_anomaly(now: datetime) -> Sequence[Notice]:
         market=KEY,
         level=Level.HIGH,
         title=f"{KEY}: no fresh hour",
-        detail=f"Newest judged hour {hour.plus(-2)}, 2.1 h old (limit 75 min): kucoin: no answer.",
+        detail=f"Newest judged hour {hour.plus(-2)}, 2.1 h old (limit 95 min): kucoin: no answer.",
         body="Advice is withheld: look at your grids yourself, and at the exchange.",
     )
     return step({}, [condition], now, PacingSettings())[1]

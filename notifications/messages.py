@@ -102,16 +102,17 @@ def _first(now: HourFacts) -> Notice:
 
 def _changed(before: HourFacts, now: HourFacts, caught_up: Sequence[HourFacts]) -> Notice:
     assert before.verdict is not None and now.verdict is not None
-    calmer = _CALM[now.verdict] < _CALM[before.verdict]
-    level = Level.QUIET if calmer else Level.NORMAL
+    worse = _CALM[now.verdict] > _CALM[before.verdict]
+    runs = any(advice.state is not None for advice in now.advice)
     advice = (
         "A grid may be worth looking at; gates and edge decide."
         if now.verdict in ("RANGE_OK", "RANGE_WEAK")
         else "Open no new grid; look at the running one and at its stop."
-        if any(advice.state is not None for advice in now.advice)
+        if runs
         else "Open no new grid."
     )
     body = " ".join(part for part in (_meanwhile(before, now, caught_up), _state(now), advice) if part)
+    level = Level.NORMAL if worse and runs else Level.QUIET  # without a grid nothing is at stake
     return _notice(now, "verdict", level, f"{now.key}: {before.verdict} to {now.verdict}", body)
 
 
@@ -127,8 +128,9 @@ def _meanwhile(before: HourFacts | None, now: HourFacts, caught_up: Sequence[Hou
 
 
 def _blind(now: HourFacts) -> Notice:
+    # A running grid has a notice of its own, WITHHELD; where none runs this can wait for the morning.
     body = f"{now.reason}. Advice is withheld for this market until an hour can be judged again."
-    return _notice(now, "blind", Level.NORMAL, f"{now.key}: hour {now.hour} could not be judged", body)
+    return _notice(now, "blind", Level.QUIET, f"{now.key}: hour {now.hour} could not be judged", body)
 
 
 def _seeing_again(before: HourFacts, now: HourFacts) -> Notice:

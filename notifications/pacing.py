@@ -25,7 +25,7 @@ class Spell:
         since: Hour at whose close it began, as the record writes it.
         times: Notices told in it.
         last_at: When the last one was told; None before the first.
-        level: How loud the loudest of them counts; None before the first.
+        level: The loudest of them, as it was heard; None before the first.
         settled: The operator has answered or acknowledged it: then nobody is reminded.
     """
 

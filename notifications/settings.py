@@ -112,7 +112,9 @@ class NotificationSettings(Section):
     """Who is told, and when silence is worth a word. The log is always told."""
 
     stale_after_s: float = Field(
-        4500, ge=600, description="Age of the newest judged hour's close that alerts, s."
+        5700,  # an incomplete hour is judged half an hour after its close: 90 min after the one before
+        ge=600,
+        description="Age of the newest judged hour's close that alerts, s.",
     )
     pushover: PushoverSettings | None = None
     webhooks: dict[str, WebhookSettings] = Field(default_factory=dict)

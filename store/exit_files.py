@@ -29,7 +29,7 @@ class ToldNotice:
     Attributes:
         at: When it was put on its way.
         since: Hour at whose close the state began.
-        level: How loud it counts: only what is louder is told before the least time is over.
+        level: How loudly, quiet hours counted.
         key: The notice's name; for a folded one that of the notice that spoke for it.
         decision: The recommendation that it told; None for a folded one.
     """

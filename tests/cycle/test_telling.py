@@ -160,7 +160,7 @@ async def test_what_eased_is_not_told_louder_a_minute_later(tmp_path):
         for minute in (1, 60, 119):
             there.clock.set(START.closes_at + timedelta(minutes=minute))
             assert await remind(there.app) == 0
-        there.clock.set(START.closes_at + timedelta(minutes=121))
+        there.clock.set(START.closes_at + timedelta(minutes=122))
         assert await remind(there.app) == 1
         assert (waiting(tmp_path)[-1]["level"], recorded(tmp_path)[-1].state) == ("high", eased)
 

@@ -81,13 +81,13 @@ async def test_stale_markets_of_one_exchange_are_one_notice_that_says_what_it_me
     """pains 8: told as soon as it passes the limit, with values and that advice is withheld."""
     async with house(tmp_path, markets=3) as there:
         await there.hour(START)
-        there.clock.set(START.closes_at + timedelta(seconds=4500))
+        there.clock.set(START.closes_at + timedelta(seconds=5700))
         assert named(there.app) == {}
-        there.clock.set(START.closes_at + timedelta(seconds=4501))
+        there.clock.set(START.closes_at + timedelta(seconds=5701))
         found = named(there.app)
         assert set(found) == {"stale/BTC-USDT", "stale/ETH-USDT", "stale/SOL-USDT"}
         assert found["stale/ETH-USDT"].level is Level.HIGH
-        assert f"Newest judged hour {START}, 75 min old (limit 75 min)" in found["stale/ETH-USDT"].detail
+        assert f"Newest judged hour {START}, 95 min old (limit 95 min)" in found["stale/ETH-USDT"].detail
         assert await watch_anomalies(there.app) == 1
         (notice,) = waiting(tmp_path)
         assert notice["title"] == "3 markets of sandbox: no fresh hour"
@@ -104,12 +104,12 @@ async def test_a_market_that_was_never_judged_is_stale_too(tmp_path):
         await there.attend()
         there.clock.set(there.app.board.started_at + 2 * HOUR)
         detail = named(there.app)["stale/ETH-USDT"].detail
-        assert detail.startswith("No judged hour since the start, 2.0 h old (limit 75 min): sandbox: ")
+        assert detail.startswith("No judged hour since the start, 2.0 h old (limit 95 min): sandbox: ")
 
 
 async def test_a_market_that_waits_for_missing_minutes_says_so(tmp_path):
     """Not "the reason is not known": the operator learns when it is tried again."""
-    async with house(tmp_path) as there:
+    async with house(tmp_path, notifications={"stale_after_s": 4500}) as there:
         await there.hour(START)
         last = START.plus(1)
         rows = {"rows_from": last.close_ts - 1200, "rows_to": last.close_ts + 3600}

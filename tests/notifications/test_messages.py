@@ -23,17 +23,17 @@ def test_a_quiet_week_is_silent():
 
 
 @pytest.mark.parametrize(
-    ("verdict", "level", "advice"),
+    ("verdict", "advice"),
     [
-        ("RANGE_WEAK", Level.NORMAL, "worth looking"),
-        ("TRANSITION", Level.NORMAL, "Open no new grid"),
-        ("TREND", Level.NORMAL, "Open no new grid"),
+        ("RANGE_WEAK", "worth looking"),
+        ("TRANSITION", "Open no new grid"),
+        ("TREND", "Open no new grid"),
     ],
 )
-def test_a_change_says_what_why_how_sure_and_what_to_do(verdict, level, advice):
-    """Every message carries all four."""
+def test_a_change_says_what_why_how_sure_and_what_to_do(verdict, advice):
+    """Every message carries all four; where no grid runs nothing is at stake, and nothing rings."""
     (notice,) = hour_notices(OK, replace(OK, hour=HOUR.plus(1), verdict=verdict, hold_probability=0.31))
-    assert notice.level is level
+    assert notice.level is Level.QUIET
     assert notice.title == f"ETH-USDT: RANGE_OK to {verdict}"
     assert "p 0.31" in notice.body
     assert "[2400, 2600]" in notice.body
@@ -94,6 +94,7 @@ def test_a_running_grid_is_only_spoken_of_where_one_runs():
         "2026-02-02/dec-ETH-USDT-150000", "eth-1", "CONTINUE", "calm", 0.9, "NORMAL", None, None, "", None
     )
     without, beside = OK, replace(OK, advice=(grid,))
-    bodies = [hour_notices(before, replace(before, verdict="TREND"))[0].body for before in (without, beside)]
-    assert bodies[0].endswith("Open no new grid.")
-    assert bodies[1].endswith("Open no new grid; look at the running one and at its stop.")
+    told = [hour_notices(before, replace(before, verdict="TREND"))[0] for before in (without, beside)]
+    assert told[0].body.endswith("Open no new grid.")
+    assert told[1].body.endswith("Open no new grid; look at the running one and at its stop.")
+    assert [notice.level for notice in told] == [Level.QUIET, Level.NORMAL]
