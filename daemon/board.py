@@ -12,6 +12,7 @@ from decisions.inputs import Before
 from market.hours import Hour
 from notifications.messages import HourFacts
 from notifications.pacing import Spell
+from store.exit_files import ToldNotice
 from store.kpi_files import KpisFile
 from store.shadow_files import ShadowFile
 
@@ -26,6 +27,7 @@ class MarketState:
         counted_to: None makes the ledger count anew.
         told: The facts that the operator was told last; what a change is measured against.
         telling: Held while it is decided what to tell: hour, reminder and louder stop take turns.
+        unrecorded: What was told of exit states and could not be recorded yet.
         spells: By running grid, its stay in its exit state and what was told of it.
         caught_up: Hours judged late since the operator was told last.
         lost: Hours whose snapshot went to quarantine and is fetched again.
@@ -45,6 +47,7 @@ class MarketState:
     told: HourFacts | None = None
     telling: anyio.Lock = field(default_factory=anyio.Lock)
     spells: dict[str, Spell] = field(default_factory=dict)
+    unrecorded: list[ToldNotice] = field(default_factory=list)
     facts: HourFacts | None = None
     outcome: str | None = None
     last_cycle_at: datetime | None = None

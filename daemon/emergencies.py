@@ -9,9 +9,10 @@ import structlog
 
 from daemon.app import App
 from daemon.operator import answer
-from daemon.telling import is_settled, runs
+from daemon.telling import is_settled, runs, spell_of
 from decisions.actions import Answer
 from market.errors import CommitFailed, DataInvalid, HistoryRefused
+from notifications.advice import level_with_doubts
 from notifications.notice import Level
 from notifications.pushover import Acknowledgement
 from store.advice import Deed, read_advice
@@ -44,8 +45,9 @@ async def watch_emergencies(app: App, channel: Sounding) -> int:
             await channel.settled(seen.receipt)
             recorded += 1
     for grid_id in channel.sounding:
-        if not await _still_needed(app, grid_id):
-            await channel.cancel(grid_id)
+        before = _spells(app, grid_id)
+        if not await _still_needed(app, grid_id) and _spells(app, grid_id) == before:
+            await channel.cancel(grid_id)  # unless it was told anew while that was looked up
     return recorded
 
 
@@ -60,6 +62,8 @@ async def _recorded(app: App, seen: Acknowledgement) -> bool:
         if (deed.answer, deed.at, deed.actor) not in done:
             await answer(app, seen.decision, deed)
     except DataInvalid as error:
+        if app.board.commit_trouble is not None:
+            return False  # told as NOT RECORDED: its advice comes with the next commit
         _log.warning("an acknowledgement has no advice to go with", decision=seen.decision, error=str(error))
     except (CommitFailed, HistoryRefused) as error:
         _log.warning("an acknowledgement is not recorded yet", decision=seen.decision, error=str(error))
@@ -68,13 +72,23 @@ async def _recorded(app: App, seen: Acknowledgement) -> bool:
 
 
 async def _still_needed(app: App, grid_id: str) -> bool:
-    """Say whether a grid runs on in a state that was told as an emergency, and nobody has answered."""
+    """Say whether a grid runs on in a state that is told as an emergency, and nobody has answered.
+
+    Where a grid runs and nothing more is known of it, rather a siren too many.
+    """
+    if not await runs(app, grid_id):
+        return False
     for state in app.board.markets.values():
-        spell = state.spells.get(grid_id)
-        if spell is not None and spell.level is Level.EMERGENCY:
-            newest = None if state.facts is None else state.facts.of_grid(grid_id)
-            now = None if newest is None else newest.spell
-            if now is not None and (now.state, now.since) != (spell.state, spell.since):
-                return False  # stopped by hand and set up anew: calm, and of that nothing is told
-            return await runs(app, grid_id) and not await is_settled(app, state, spell)
-    return False
+        facts = None if state.facts is None else state.facts.of_grid(grid_id)
+        if facts is None or facts.spell is None:
+            continue
+        spell = spell_of(state, facts)  # a new one where the grid was set up anew
+        loudest = max(level_with_doubts(facts), spell.level or Level.QUIET, key=lambda level: level.rank)
+        return loudest is Level.EMERGENCY and not await is_settled(app, state, spell)
+    return True
+
+
+def _spells(app: App, grid_id: str) -> list[tuple[str, int] | None]:
+    """Return what each market knows of a grid's stay in its state: another one, or told again, differs."""
+    held = (state.spells.get(grid_id) for state in app.board.markets.values())
+    return [None if spell is None else (spell.next_key, spell.times) for spell in held]

@@ -17,7 +17,7 @@ from decisions.evaluate import Evaluation
 from decisions.inputs import Before
 from exits.states import ExitState
 from grid.state import state_at
-from market.errors import CommitFailed, DataInvalid, HistoryRefused
+from market.errors import CommitFailed, DataInvalid, HistoryRefused, RegimedError
 from market.failpoints import reach
 from market.hours import Hour, last_closed_hour
 from notifications.advice import AdviceFacts, level_of, reminder
@@ -27,6 +27,7 @@ from notifications.pacing import Spell, hushed, may_tell, repeat_due
 from store.exit_files import ToldNotice, told_notices
 
 _log = structlog.get_logger("telling")
+CLOCKS_APART = timedelta(minutes=2)  # a phone's clock and ours
 JUDGED_WITHIN = timedelta(minutes=2)
 _ANSWERS = (Answer.ACCEPT, Answer.DECLINE, Answer.ACKNOWLEDGE)
 
@@ -58,9 +59,11 @@ async def announce(
         recorded: Whether the hour is in the history.
     """
     state = app.board.markets[now.key]
-    async with state.telling:
-        await _announce(app, state, now, meanwhile, recorded=recorded)
-        state.told = now
+    # A stop waits for it: what was put into the outbox is to be recorded by the process that did so.
+    with app.progress.working("writer"):
+        async with state.telling:
+            await _announce(app, state, now, meanwhile, recorded=recorded)
+            state.told = now
 
 
 async def _announce(
@@ -77,7 +80,9 @@ async def _announce(
             told += [*_folded(before, meanwhile, facts, put), put]
     app.bells.notifier.ring()
     if recorded:
-        await _record(app, now.key, told)
+        await _record(app, state, told)
+    else:
+        state.unrecorded += told  # the hour comes first
     reach("cycle.before_keep")
     await anyio.to_thread.run_sync(app.told.keep, now)  # after the notice is durable: rather twice than never
     reach("cycle.after_keep")
@@ -86,17 +91,24 @@ async def _announce(
 async def remind(app: App) -> int:
     """Tell again what stands unanswered and is due, and tell once what was never told; returns how many."""
     count = 0
-    for key, state in app.board.markets.items():
-        async with state.telling:
-            facts = None if _speaks_soon(app, state) else _standing(state)
-            advised = () if facts is None else facts.advice
-            found = [await _reminded(app, state, each) for each in advised if each.spell is not None]
-            told = [put for put in found if put is not None]
-            if told:
-                app.bells.notifier.ring()
-                await _record(app, key, told)
-                count += len(told)
+    for state in app.board.markets.values():
+        try:
+            async with state.telling:
+                count += await _remind(app, state)
+        except (RegimedError, OSError) as error:  # one market's trouble must not silence the others
+            _log.warning("reminders are left out this time", market=state.key, error=str(error))
     return count
+
+
+async def _remind(app: App, state: MarketState) -> int:
+    facts = None if _speaks_soon(app, state) else _standing(state)
+    advised = () if facts is None else facts.advice
+    found = [await _reminded(app, state, each) for each in advised if each.spell is not None]
+    told = [put for put in found if put is not None]
+    if told:
+        app.bells.notifier.ring()
+    await _record(app, state, told)
+    return len(told)
 
 
 async def recall_told(app: App, key: str) -> None:
@@ -122,7 +134,7 @@ async def put_louder(app: App, state: MarketState, notice: Notice, advised_at: d
             return False
         if facts is None or facts.spell is None:
             return await anyio.to_thread.run_sync(app.outbox.enqueue, notice)
-        spell = _spell(state, facts)
+        spell = spell_of(state, facts)
         changed = advised_at < Hour.parse(spell.since).closes_at
         heard = hushed(notice, app.clock.now(), app.settings.notifications.quiet_hours)
         as_loud = spell.level is not None and heard.rank <= spell.level.rank
@@ -131,7 +143,7 @@ async def put_louder(app: App, state: MarketState, notice: Notice, advised_at: d
         put = await _put_paced(app, state, facts, notice, own_key=True)
         if put is None:
             return False
-        await _record(app, state.key, [put])
+        await _record(app, state, [put])
         return True
 
 
@@ -140,13 +152,14 @@ async def _put_paced(
 ) -> ToldNotice | None:
     """Put a notice about a grid's exit state into the outbox, unless one like it was told just now."""
     now, settings = app.clock.now(), app.settings.notifications
-    spell = _spell(state, facts)
+    spell = spell_of(state, facts)
     level = hushed(notice, now, settings.quiet_hours)
     if not may_tell(spell, level, now, settings.pacing):
         app.metrics.notices_held.labels(state.key, spell.state.value).inc()
         return None
     if not own_key and spell.state is not ExitState.NORMAL:
         notice = replace(notice, dedupe=spell.next_key)  # the same again after a crash: told once
+    # One that was put there before a crash counts from now: the next is late by its least time at most.
     await anyio.to_thread.run_sync(app.outbox.enqueue, notice)
     spell = state.spells[facts.grid_id] = spell.told(now, level)
     return _as_told(spell, notice.dedupe, now, level, facts.id)
@@ -154,7 +167,7 @@ async def _put_paced(
 
 async def _reminded(app: App, state: MarketState, facts: AdviceFacts) -> ToldNotice | None:
     now, settings = app.clock.now(), app.settings.notifications
-    spell = _spell(state, facts)
+    spell = spell_of(state, facts)
     level = max(level_of(facts), spell.level or Level.QUIET, key=lambda level: level.rank)
     notice = reminder(state.key, facts, spell.times, level, now)
     as_heard = hushed(notice, now, settings.quiet_hours)
@@ -175,15 +188,20 @@ async def runs(app: App, grid_id: str) -> bool:
 
 
 async def is_settled(app: App, state: MarketState, spell: Spell) -> bool:
-    """Say whether the operator has answered or acknowledged since the state began; once said, remembered."""
+    """Say whether the operator has answered or acknowledged what was told of this state; then remembered.
+
+    What was said of earlier advice, or before the present loudness was told, is no answer to it.
+    """
     if spell.settled:
         return True
-    since = Hour.parse(spell.since)
-    past = await app.store.recent_advice(state.key, last_closed_hour(app.clock.now()), since)
+    asked_at = spell.began if spell.loud_at is None else spell.loud_at - CLOCKS_APART
+    past = await app.store.recent_advice(
+        state.key, last_closed_hour(app.clock.now()), Hour.parse(spell.since)
+    )
     settled = any(
-        action.action in _ANSWERS and action.is_human and action.at >= since.closes_at
+        action.action in _ANSWERS and action.is_human and action.at >= asked_at
         for advice in past
-        if advice.grid_id == spell.grid_id
+        if advice.grid_id == spell.grid_id and advice.closes_at >= spell.began
         for action in advice.actions
     )
     if settled and state.spells.get(spell.grid_id) == spell:
@@ -202,12 +220,12 @@ def _speaks_soon(app: App, state: MarketState) -> bool:
 def _standing(state: MarketState) -> HourFacts | None:
     """Return the hour whose state stands: the one told last, for those being caught up are not news.
 
-    A market in trouble has no newer hour to wait for.
+    A market in trouble, or one that waits for missing minutes, has no newer hour to wait for.
     """
-    return state.told if state.trouble is None else state.facts
+    return state.told if state.trouble is None and state.retry_at is None else state.facts
 
 
-def _spell(state: MarketState, facts: AdviceFacts) -> Spell:
+def spell_of(state: MarketState, facts: AdviceFacts) -> Spell:
     """Return the grid's present stay in its exit state with what was told of it."""
     fresh, held = facts.spell, state.spells.get(facts.grid_id)
     assert fresh is not None
@@ -233,14 +251,16 @@ def _as_told(spell: Spell, key: str, at: datetime, level: Level, decision: str |
     return ToldNotice(spell.grid_id, at, spell.state, spell.since, level.value, key, decision)
 
 
-async def _record(app: App, key: str, told: Sequence[ToldNotice]) -> None:
-    """Record what was told; a failure costs no notice, at most one comes earlier again after a restart."""
-    if not told:
+async def _record(app: App, state: MarketState, told: Sequence[ToldNotice]) -> None:
+    """Record what was told, and what could not be recorded before; what fails is kept for the next time."""
+    owed, state.unrecorded = [*state.unrecorded, *told], []
+    if not owed:
         return
     try:
-        await app.store.record_notices(key, told)
+        await app.store.record_notices(state.key, owed)
     except (CommitFailed, HistoryRefused) as error:
-        _log.warning("what was told is not recorded yet", market=key, error=str(error))
+        state.unrecorded = owed
+        _log.warning("what was told is not recorded yet", market=state.key, error=str(error))
         return
     app.bells.pusher.ring()
 

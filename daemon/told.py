@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import orjson
 import structlog
 
+from decisions.recommendation import Action
 from market.hours import Hour
 from notifications.advice import AdviceFacts
 from notifications.durable import write_durably
 from notifications.messages import HourFacts
+from regime.analysis import Verdict
 
 _log = structlog.get_logger("told")
 
@@ -31,11 +34,13 @@ class ToldMemory:
         """Return the facts that were told last."""
         try:
             data = orjson.loads((self._folder / f"{key}.json").read_bytes())
-            advice = tuple(AdviceFacts(**told) for told in data["advice"])
-            return HourFacts(**{**data, "hour": Hour.parse(data["hour"]), "advice": advice})
+            advice = tuple(_advice(told) for told in data["advice"])
+            verdict = None if data["verdict"] is None else Verdict(data["verdict"]).value
+            hour = Hour.parse(data["hour"])
+            return HourFacts(**{**data, "hour": hour, "verdict": verdict, "advice": advice})
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             _log.warning("what was told last is not readable", market=key, error=str(error))
             return None
 
@@ -43,3 +48,12 @@ class ToldMemory:
         """Remember what was told now."""
         content = orjson.dumps({**asdict(facts), "hour": str(facts.hour)})
         write_durably(self._folder / f"{facts.key}.json", content)
+
+
+def _advice(told: dict[str, Any]) -> AdviceFacts:
+    """Return what was told of a grid; raises ValueError where a word in it is none of ours."""
+    facts = AdviceFacts(**told)
+    Action(facts.action)
+    if facts.spell is not None:
+        _ = facts.spell.began
+    return facts

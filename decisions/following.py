@@ -205,7 +205,7 @@ def follow_running(
     simulated, trouble = _simulated(grid, before, inputs, policy)
     profit = None if simulated is None else simulated.profit
     readings = _exit_readings(inputs, analysis, fold, policy, profit)
-    exits = exit_advanced(fold, inputs.hour, readings, policy.exits, _acknowledged_at(grid, inputs))
+    exits = exit_advanced(fold, inputs.hour, readings, policy.exits, _acknowledged_at(grid, inputs, fold))
     risk = None
     if readings is not None and readings.close is not None and simulated is not None:
         risk = position_risk(
@@ -337,12 +337,16 @@ def _exit_readings(
     return readings_of_close(close, fold, policy.exits, regime, profit)
 
 
-def _acknowledged_at(grid: GridState, inputs: HourInputs) -> datetime | None:
-    """Return when the operator last said of an exit: I know. A decline says so too."""
+def _acknowledged_at(grid: GridState, inputs: HourInputs, fold: ExitFold) -> datetime | None:
+    """Return when the operator last said of the present exit state: I know. A decline says so too.
+
+    What was said of advice from before this state began was said of another one, however late it was said.
+    """
+    began = Hour.parse(fold.since).closes_at
     said = [
         action.at
         for advice in inputs.past
-        if advice.grid_id == grid.grid_id and advice.action is Action.STOP_GRID
+        if advice.grid_id == grid.grid_id and advice.action is Action.STOP_GRID and advice.closes_at >= began
         for action in advice.actions
         if action.action in (Answer.DECLINE, Answer.ACKNOWLEDGE)
     ]

@@ -110,9 +110,7 @@ def advice_notice(
     withheld = Action.WITHHELD.value in (now.action, before.action if before is not None else None)
     if not (louder or state_changed or (acted and (action.wants_answer or withheld))):
         return None
-    level = _level(action, now)
-    if now.told_higher is not None:
-        level = _LEVELS[min(level.rank + 1, len(_LEVELS) - 1)]
+    level = level_with_doubts(now)
     eased = now.state is not None and now.state.rank < seen.rank
     if eased and not (acted and action is Action.STOP_GRID):
         level = min(level, Level.NORMAL, key=_rank)  # good news wakes nobody
@@ -198,15 +196,18 @@ def _what(now: AdviceFacts) -> str:
     return now.action if now.exit_state is None else f"{now.action}, exit state {now.exit_state}"
 
 
-def _level(action: Action, now: AdviceFacts) -> Level:
-    if now.state is None:
-        return Level.NORMAL
-    return max(LEVEL_OF_STATE[now.state], _LEAST.get(action, Level.QUIET), key=_rank)
-
-
 def level_of(now: AdviceFacts) -> Level:
     """Return how loudly a grid's standing advice is told, by its exit state and action."""
-    return _level(Action(now.action), now)
+    if now.state is None:
+        return Level.NORMAL
+    least = _LEAST.get(Action(now.action), Level.QUIET)
+    return max(LEVEL_OF_STATE[now.state], least, key=_rank)
+
+
+def level_with_doubts(now: AdviceFacts) -> Level:
+    """Return the level of the advice, one higher where its confidence is low or has fallen."""
+    level = level_of(now)
+    return level if now.told_higher is None else _LEVELS[min(level.rank + 1, len(_LEVELS) - 1)]
 
 
 def _body(now: AdviceFacts, beside: str, path: str, *, again: bool = False) -> str:

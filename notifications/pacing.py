@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from exits.states import ExitState
+from market.hours import Hour
 from notifications.notice import Level, Notice
 from notifications.settings import PacingSettings, QuietHours
 
@@ -26,6 +27,7 @@ class Spell:
         times: Notices told in it.
         last_at: When the last one was told; None before the first.
         level: The loudest of them, as it was heard; None before the first.
+        loud_at: When it was first told so loudly: an answer from before is no answer to this.
         settled: The operator has answered or acknowledged it: then nobody is reminded.
     """
 
@@ -35,7 +37,13 @@ class Spell:
     times: int = 0
     last_at: datetime | None = None
     level: Level | None = None
+    loud_at: datetime | None = None
     settled: bool = False
+
+    @property
+    def began(self) -> datetime:
+        """When the state began: the close of its hour."""
+        return Hour.parse(self.since).closes_at
 
     @property
     def next_key(self) -> str:
@@ -43,9 +51,11 @@ class Spell:
         return f"{self.grid_id}/{self.state}@{self.since}/{self.times}"
 
     def told(self, at: datetime, level: Level) -> Spell:
-        """Return the spell after one more notice."""
-        loudest = level if self.level is None else max(level, self.level, key=_rank)
-        return replace(self, times=self.times + 1, last_at=at, level=loudest)
+        """Return the spell after one more notice; one that is louder than all before wants a new answer."""
+        told = replace(self, times=self.times + 1, last_at=at)
+        if self.level is not None and level.rank <= self.level.rank:
+            return told
+        return replace(told, level=level, loud_at=at, settled=False)
 
 
 def least_gap(spell: Spell, pacing: PacingSettings) -> timedelta | None:
@@ -63,6 +73,8 @@ def may_tell(spell: Spell, level: Level, now: datetime, pacing: PacingSettings) 
     """Say whether a notice of this level may go out now."""
     gap = least_gap(spell, pacing)
     if gap is None or spell.last_at is None or spell.level is None:
+        return True
+    if now < spell.last_at:  # the clock was set back: when it was really told is not known
         return True
     return level.rank > spell.level.rank or now - spell.last_at >= gap
 
@@ -88,7 +100,3 @@ def hushed(notice: Notice, now: datetime, quiet: QuietHours | None) -> Level:
     if quiet is None or notice.exit_state == ExitState.MANDATORY_EXIT or not quiet.cover(now):
         return notice.level
     return Level.QUIET
-
-
-def _rank(level: Level) -> int:
-    return level.rank

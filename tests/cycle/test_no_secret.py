@@ -20,7 +20,7 @@ from aiohttp import web
 from anyio.to_thread import run_sync
 from pydantic import SecretStr
 
-from daemon.clock import ScaledClock
+from daemon.clock import DrivenClock, ScaledClock
 from exchanges.sandbox.faults import Fault
 from exchanges.sandbox.keys import SandboxKey
 from exchanges.sandbox.running import running_sandbox
@@ -28,7 +28,7 @@ from exchanges.signing import Credentials
 from store.change_set import ChangeSet
 from store.grids import encode_grid, grid_path
 from tests.cycle.house import START, house, simulated, write_config
-from tests.cycle.processes import clock_from, regimed, started
+from tests.cycle.processes import clock_from, clock_standing_at, regimed, started
 from tests.cycle.test_decisions import GRID, LOOSE, grid_from
 from tests.cycle.told_outside import secret_file
 from tests.notifications import receivers
@@ -171,7 +171,13 @@ async def test_no_secret_leaves_in_any_way(tmp_path, monkeypatch):
             assert await run_sync(daemon.end, signal.SIGTERM) == 0
         said += daemon.lines
         secret_file(tmp_path, "passphrase", secrets.exchange_passphrase[::-1])
-        refused = await run_sync(lambda: regimed(*run))
+        now = clock.now()  # standing still: at this rate a signature is seconds old when it arrives
+        still = ("--clock", clock_standing_at(now))
+        async with running_sandbox(simulated(1), DrivenClock(now), keys=[key]) as calm:
+            config = configured(tmp_path, calm.url, files, section)
+            refused = await run_sync(
+                lambda: regimed("--log-level", "DEBUG", "run", "--config", config, *still)
+            )
         assert refused.returncode != 0
         said += [refused.stdout, refused.stderr]
         for name in ("show", "check"):

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.operator import answer, settle_timers
-from daemon.telling import announce, recall_told, remind
+from daemon.telling import announce, is_settled, recall_told, remind
 from decisions.actions import Answer
 from exits.states import ExitState
 from market import failpoints
@@ -248,3 +248,100 @@ async def test_what_was_told_and_is_not_readable_is_told_anew(tmp_path):
         with capture_logs() as logs:
             await recall_told(there.app, "ETH-USDT")
         assert "what was told is not readable; it is told anew" in [line["event"] for line in logs]
+
+
+async def test_an_answer_to_what_was_before_is_no_answer_to_what_is_told_now(tmp_path):
+    """Acknowledged while the hour was not judged yet: the new state is told, and told again."""
+    async with house(tmp_path, **LOOSE) as there:
+        await in_trouble(there)
+        state, old = there.state(), (await newest_advice(there, START)).id
+        (advice,) = state.told.advice
+        latest = replace(advice, exit_state="LATEST_ACCEPTABLE_EXIT")
+        state.told = replace(state.told, advice=(latest,))
+        state.spells[GRID] = latest.spell.told(there.clock.now(), Level.HIGH)
+        there.clock.set(START.plus(1).closes_at + timedelta(minutes=5))
+        await answer(there.app, old, Deed(Answer.ACKNOWLEDGE, there.clock.now(), "pushover:phone"))
+        there.clock.set(START.plus(1).closes_at + timedelta(minutes=30))
+        worse = replace(advice, id=f"{advice.id}-x", since=START.plus(1).iso())
+        await announce(there.app, replace(state.told, hour=START.plus(1), advice=(worse,)), ())
+        state.newest, spell = START.plus(1), state.spells[GRID]
+        assert (spell.state, spell.level) == ("MANDATORY_EXIT", Level.EMERGENCY)
+        assert not await is_settled(there.app, state, spell)
+        state.newest = START.plus(2)
+        assert await minutes(there, 31, 89, START.plus(1)) == 0
+        assert await minutes(there, 90, 91, START.plus(1)) == 1
+
+
+async def test_what_was_told_and_not_recorded_is_recorded_after_a_restart(tmp_path):
+    """Commits fail and the program is restarted: nothing twice, and the least time counts from the start."""
+
+    def refuse() -> None:
+        raise OSError(28, "No space left on device")
+
+    async with house(tmp_path, **LOOSE) as there:
+        await there.hour(START)
+        await run_grid(there, 2000, 2200, START.plus(1))
+        await there.app.outbox.deliver()
+        failpoints.arm("writer.before_commit", refuse)
+        try:
+            await there.hour(START.plus(1))
+        finally:
+            failpoints.disarm()
+        assert len(waiting(tmp_path)) == 1
+        assert recorded(tmp_path) == []
+        await there.app.outbox.deliver()
+    began = START.plus(1).closes_at
+    async with house(tmp_path, start=START.plus(1), at=timedelta(minutes=50), **LOOSE) as there:
+        await there.attend()
+        assert waiting(tmp_path) == []
+        await minutes(there, 51, 59, START.plus(1))
+        assert [(fact.at - began, fact.folded) for fact in recorded(tmp_path)] == [
+            (timedelta(minutes=51), False)  # recorded when it was found
+        ]
+        assert await minutes(there, 60, 110, START.plus(1)) == 0
+        assert await minutes(there, 111, 112, START.plus(1)) == 1
+        assert len(waiting(tmp_path)) == 1
+
+
+async def test_a_market_that_waits_for_minutes_is_told_what_catching_up_found(tmp_path):
+    """The newest hour is incomplete: what the hours before it found does not wait for it."""
+    async with house(tmp_path, **LOOSE) as there:
+        await in_trouble(there)
+        state = there.state()
+        state.told = None
+        state.spells.clear()
+        there.clock.set(START.closes_at + timedelta(minutes=62))
+        assert await remind(there.app) == 0
+        state.retry_at = there.clock.now() + timedelta(minutes=3)
+        there.clock.set(START.closes_at + timedelta(minutes=64))
+        assert await remind(there.app) == 1
+
+
+async def test_one_markets_trouble_does_not_silence_the_reminders_of_the_others(tmp_path, monkeypatch):
+    """It is logged, and the round goes on."""
+    async with house(tmp_path, markets=2, **LOOSE) as there:
+        await in_trouble(there)
+        tried = []
+
+        async def _remind(app, state):
+            tried.append(state.key)
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr("daemon.telling._remind", _remind)
+        assert await remind(there.app) == 0
+        assert tried == ["ETH-USDT", "BTC-USDT"]
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [("verdict", "CALM"), ("exit_state", "ALARM"), ("action", "RUN"), ("since", "noon"), ("hour", "never")],
+)
+async def test_a_memory_with_a_word_that_is_none_of_ours_is_forgotten(tmp_path, field, wrong):
+    """Valid JSON, wrong content: the market is told anew, and its worker lives."""
+    async with house(tmp_path, **LOOSE) as there:
+        await in_trouble(there)
+        path = tmp_path / "data.state" / "told" / "ETH-USDT.json"
+        data = orjson.loads(path.read_bytes())
+        (data if field in data else data["advice"][0])[field] = wrong
+        path.write_bytes(orjson.dumps(data))
+        assert there.app.told.recall("ETH-USDT") is None

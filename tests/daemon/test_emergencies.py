@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from daemon.emergencies import watch_emergencies
@@ -102,12 +103,55 @@ async def test_a_siren_ends_with_the_stop_and_with_the_danger(tmp_path):
         await watch_emergencies(there.app, siren)
         assert siren.sounding == {GRID}
         state = there.state()
-        told = state.spells[GRID]
-        state.spells[GRID] = type(told)(GRID, told.state, told.since, 1, told.last_at, Level.NORMAL)
+        facts = state.facts
+        (advice,) = facts.advice
+        calm = replace(
+            advice, exit_state="NORMAL", action="CONTINUE", told_higher=None, since="2026-01-05T01"
+        )
+        state.facts = replace(facts, advice=(calm,))
         await watch_emergencies(there.app, siren)
         assert siren.sounding == frozenset()
-        state.spells[GRID] = told
+        state.facts = facts
         siren = Siren(GRID)
         await answer(there.app, decision, Deed(Answer.ACCEPT, there.clock.now(), "tester"))
         await watch_emergencies(there.app, siren)
         assert siren.sounding == frozenset()
+
+
+async def test_a_siren_goes_on_where_nothing_is_known_of_what_was_told(tmp_path):
+    """After a restart without records: a running grid in MANDATORY_EXIT, or one that nothing is known of."""
+    async with house(tmp_path, **LOOSE) as there:
+        await in_trouble(there)
+        state, siren = there.state(), Siren(GRID)
+        state.spells.clear()
+        await watch_emergencies(there.app, siren)
+        assert siren.sounding == {GRID}
+        state.facts = None
+        await watch_emergencies(there.app, siren)
+        assert siren.sounding == {GRID}
+
+
+async def test_an_emergency_told_while_another_was_looked_up_is_not_cancelled(tmp_path, monkeypatch):
+    """The verdict was about the former one."""
+    async with house(tmp_path, **LOOSE) as there:
+        await in_trouble(there)
+        state, siren = there.state(), Siren(GRID)
+
+        async def meanwhile(app, grid_id):
+            told = state.spells[GRID]
+            state.spells[GRID] = told.told(app.clock.now(), Level.EMERGENCY)
+            return False
+
+        monkeypatch.setattr("daemon.emergencies._still_needed", meanwhile)
+        await watch_emergencies(there.app, siren)
+        assert siren.sounding == {GRID}
+
+
+async def test_an_acknowledgement_of_what_is_not_recorded_yet_waits(tmp_path):
+    """Its advice is in no file while commits fail; afterwards it is let go only if it is still not there."""
+    async with house(tmp_path, **LOOSE) as there:
+        siren = Siren()
+        siren.seen = [seen("2026-01-05/dec-ETH-USDT-990000", there.clock.now())]
+        there.app.board.commit_trouble = "No space left on device"
+        assert await watch_emergencies(there.app, siren) == 0
+        assert len(siren.seen) == 1

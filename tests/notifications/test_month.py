@@ -164,7 +164,11 @@ class Records:
         return self._walk.records
 
     async def recent_advice(self, key, newest, since=None):
-        return [SimpleNamespace(grid_id=name.split("/")[1], actions=(deed,)) for name, deed in self.deeds]
+        return [
+            SimpleNamespace(grid_id=grid, closes_at=Hour.parse(hour).closes_at, actions=(deed,))
+            for name, deed in self.deeds
+            for hour, grid in [name.split("/")]
+        ]
 
     async def record_notices(self, key, told) -> None:
         for path, data in notices_growth(key, told, self.root).items():

@@ -111,6 +111,22 @@ def test_the_next_notice_has_one_name_until_it_is_told():
     assert first.told(AT, Level.NORMAL).next_key == "eth-1/WARNING@2026-02-02T14:00:00Z/1"
 
 
+def test_what_is_louder_than_before_wants_a_new_answer():
+    """An acknowledgement of a harmless notice does not silence the stop that follows in the same state."""
+    known = replace(told(ExitState.WARNING), settled=True)
+    later = AT + timedelta(hours=1)
+    assert known.told(later, Level.NORMAL).settled
+    stop = known.told(later, Level.HIGH)
+    assert (stop.settled, stop.loud_at, stop.level) == (False, later, Level.HIGH)
+    assert stop.told(later + timedelta(hours=1), Level.HIGH).loud_at == later
+
+
+def test_a_clock_that_was_set_back_silences_nobody():
+    """A notice recorded in the future tells nothing about when the next one is due."""
+    ahead = spell(ExitState.MANDATORY_EXIT, times=1, level=Level.EMERGENCY, at=AT + timedelta(days=1))
+    assert repeat_due(ahead, AT, PACING, Level.EMERGENCY)
+
+
 # --- quiet hours ---
 
 
