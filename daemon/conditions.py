@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 
 from daemon.app import App
 from daemon.board import Board, ExchangeState, MarketState
@@ -36,7 +37,7 @@ def conditions_of(app: App) -> list[Condition]:
         *(_keys(exchange) for exchange in app.board.exchanges.values()),
         _commits(app.board, store),
         _pushes(app, store),
-        _disk(app),
+        *_disks(app),
         *_restarts(app),
         *(_channel(app, channel) for channel in app.outbox.channels.values()),
     )
@@ -198,10 +199,25 @@ def _pushes(app: App, state: StoreState) -> Condition | None:
     )
 
 
-def _disk(app: App) -> Condition | None:
+def _disks(app: App) -> Iterable[Condition | None]:
+    """Yield what is wrong with the disk of the history, and with that of the state where it is another."""
+    history, state = app.settings.data_repository.base_path, app.settings.state_path
+    yield _disk(app, history, "disk_low", "the data repository")
+    if _device(state) != _device(history):
+        yield _disk(app, state, "disk_low/state", "the outbox and the state")
+
+
+def _device(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_dev
+    except OSError:
+        return None
+
+
+def _disk(app: App, folder: Path, name: str, what: str) -> Condition | None:
     least = app.settings.health.disk_warn_bytes
     try:
-        usage = shutil.disk_usage(app.settings.data_repository.base_path)
+        usage = shutil.disk_usage(folder)
     except OSError as error:
         detail = f"It cannot be looked at: {error.strerror}."
     else:
@@ -210,10 +226,10 @@ def _disk(app: App) -> Condition | None:
         share = usage.free / usage.total
         detail = f"{usage.free / 1e9:.2f} GB free, {share:.0%} (limits {least / 1e9:g} GB and 10%)."
     return Condition(
-        name="disk_low",
+        name=name,
         market="",
         level=Level.HIGH,
-        title="the disk under the data repository is full or nearly so",
+        title=f"the disk under {what} is full or nearly so",
         detail=detail,
         body="When it is full nothing can be recorded, and neither advice nor notices are sure any more."
         " Make room or enlarge the volume.",

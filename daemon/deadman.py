@@ -53,8 +53,11 @@ def may_ping(app: App) -> tuple[bool, str]:
     if age > limit:
         return False, f"no hour of any market was judged for {age / 3600:.1f} h"
     trouble = app.board.commit_trouble or app.store.state().last_commit_error
-    if trouble:
-        return False, f"commits fail: {trouble}"
+    unwritten = f"commits fail: {trouble}" if trouble else ""
+    if app.outbox.not_durable:
+        unwritten = "the outbox cannot be written"
+    if unwritten:
+        return False, unwritten
     channels = {name: state for name, state in app.outbox.channels.items() if name != LogChannel.name}
     shut = [name for name, state in channels.items() if state.trouble is not None]
     if channels and len(shut) == len(channels):  # the log is no channel that reaches anybody

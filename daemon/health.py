@@ -289,8 +289,20 @@ def _channels(app: App) -> dict[str, Any]:
         if channel.trouble is not None:
             since = "" if channel.failing_since is None else f" since {_iso(channel.failing_since)}"
             found.append(("warn", f"channel {name}: {channel.trouble}{since}; {waiting} notices wait"))
+    not_durable = app.outbox.not_durable
+    if not_durable:
+        said = (
+            f"the outbox cannot be written: {not_durable} notices are not durable; mend the disk of the state"
+        )
+        found.append(("fail", said))
     status, output = _worst(*found) if found else ("pass", "")
-    return {"name": "channels", "status": status, "output": output, "channels": shown}
+    return {
+        "name": "channels",
+        "status": status,
+        "output": output,
+        "not_durable": not_durable,
+        "channels": shown,
+    }
 
 
 def _workers(app: App) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The durable outbox: a notice is on disk before anyone tries to send it, and stays until it was taken.
 
+Where the disk takes nothing it is sent from memory all the same, and `not_durable` says so.
+
 Delivery is at least once for each channel, each at its own pace: one that is dead or slow holds up no other.
 Notices of one grid leave in order; between grids the loudest goes first.
 """
@@ -78,6 +80,11 @@ class Outbox:
         """Return how many notices are not yet with every channel."""
         return len(self._shelf.waiting)
 
+    @property
+    def not_durable(self) -> int:
+        """Return how many notices stand in memory only, or are further than the disk knows."""
+        return self._shelf.not_durable
+
     def waiting_for(self, name: str) -> int:
         """Return how many notices a channel has still to take."""
         return sum(name in entry.left for entry in list(self._shelf.waiting))
@@ -88,7 +95,10 @@ class Outbox:
             return self._shelf.knows(dedupe)
 
     def enqueue(self, notice: Notice) -> bool:
-        """Make `notice` durable; returns False when it is on its way or was told already."""
+        """Make `notice` durable; returns False when it is on its way or was told already.
+
+        A disk that takes nothing raises nothing: the notice is sent from memory (`not_durable`).
+        """
         reach("notify.before_enqueue")
         with self._lock:
             if self._shelf.knows(notice.dedupe):
@@ -110,6 +120,8 @@ class Outbox:
         Returns:
             Seconds after which it is worth trying again; infinity when nothing waits.
         """
+        if self.not_durable:
+            await anyio.to_thread.run_sync(self._settle)
         state = self.channels[name]
         while (entry := self._next_for(name)) is not None:
             if (wait := self._patience_s(state)) > 0:
@@ -205,6 +217,10 @@ class Outbox:
     def _took(self, entry: Waiting, name: str) -> None:
         with self._lock:
             self._shelf.took(entry, name)
+
+    def _settle(self) -> None:
+        with self._lock:
+            self._shelf.settle()
 
     def _count(self, channel: str, outcome: str) -> None:
         self.outcomes[channel, outcome] = self.outcomes.get((channel, outcome), 0) + 1

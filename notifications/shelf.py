@@ -29,6 +29,7 @@ class Waiting:
     Attributes:
         put_at: When it was made durable.
         left: Channels that have not taken it.
+        is_noted: That it was told stands on the disk.
     """
 
     path: Path
@@ -36,10 +37,14 @@ class Waiting:
     notice: Notice
     put_at: datetime
     left: list[str]
+    is_noted: bool = False
 
 
 class Shelf:
-    """Durable notices. Not thread-safe: the outbox has the lock.
+    """Durable notices. Writers are not thread-safe: the outbox has the lock.
+
+    A disk that takes nothing must not silence the operator: what cannot be written is kept in memory, said in
+    the log and tried again by `settle`.
 
     Args:
         folder: Kept across restarts; not disposable.
@@ -47,6 +52,7 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._owed: dict[str, Waiting] = {}
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob("*.tmp"):
             left.unlink()
@@ -60,24 +66,61 @@ class Shelf:
         tag = tag_of(dedupe)
         return tag in self._told or any(entry.tag == tag for entry in self.waiting)
 
+    @property
+    def not_durable(self) -> int:
+        """Return how many notices the disk does not know, or not as far as they are."""
+        return len(self._owed)
+
     def put(self, notice: Notice, at: datetime, channels: list[str]) -> None:
-        """Make a notice durable."""
+        """Make a notice durable, or keep it in memory where the disk takes nothing."""
+        self.settle()
         tag = tag_of(notice.dedupe)
         entry = Waiting(self._folder / f"{self._next:08d}-{tag}.json", tag, notice, at, channels)
         self._next += 1
-        write_durably(entry.path, _as_json(entry))
+        self._write(entry)
         self.waiting.append(entry)
 
     def took(self, entry: Waiting, channel: str) -> None:
         """Note that a channel has a notice, or will never take it; after the last one it is done."""
-        entry.left.remove(channel)
-        if entry.left:
-            write_durably(entry.path, _as_json(entry))
+        entry.left = [name for name in entry.left if name != channel]
+        if not entry.left:
+            self._remember(entry.tag)
+            self.waiting.remove(entry)
+        self._write(entry)
+        self.settle()
+
+    def settle(self) -> None:
+        """Try again to write what the disk did not take."""
+        if not self._owed:
             return
-        self.waiting.remove(entry)
-        self._remember(entry.tag)
-        reach("notify.after_told")
-        entry.path.unlink()
+        for entry in list(self._owed.values()):
+            self._write(entry)
+        if not self._owed:
+            _log.info("the outbox is durable again")
+
+    def _write(self, entry: Waiting) -> None:
+        """Bring a notice to the disk as it is now; owed where the disk does not take it."""
+        try:
+            if entry.left:
+                write_durably(entry.path, _as_json(entry))
+            else:
+                if not entry.is_noted:
+                    self._note(entry.tag)
+                    entry.is_noted = True
+                reach("notify.after_told")
+                entry.path.unlink(missing_ok=True)
+        except OSError as error:
+            if entry.tag not in self._owed:
+                _log.error(
+                    "the outbox is not durable: a restart may lose a notice or tell it again",
+                    error=error.strerror,
+                    title=entry.notice.title,
+                    body=entry.notice.body,
+                    channels_left=entry.left,
+                )
+            self._owed[entry.tag] = entry
+        else:
+            self._owed.pop(entry.tag, None)
 
     def _read(self, path: Path) -> Waiting | None:
         """Return what waits in a file; a damaged one is set aside and must not silence those behind it."""
@@ -110,9 +153,16 @@ class Shelf:
         self._told[tag] = None
         while len(self._told) > REMEMBERED:
             self._told.popitem(last=False)
-        descriptor = os.open(self._folder / "told.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def _note(self, tag: str) -> None:
+        """Append a tag to the memory on the disk, on a line of its own whatever a full disk left there."""
+        descriptor = os.open(self._folder / "told.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            os.write(descriptor, f"{tag}\n".encode())
+            size = os.fstat(descriptor).st_size
+            is_whole = size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
+            rest = memoryview(f"{'' if is_whole else chr(10)}{tag}\n".encode())
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

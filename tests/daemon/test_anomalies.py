@@ -271,6 +271,29 @@ async def test_a_disk_that_runs_full_is_told_before_it_is(tmp_path, disk, usage,
             assert "(limits 1 GB and 10%)" in found["disk_low"].detail
 
 
+async def test_the_disk_of_the_state_is_looked_at_where_it_is_another(tmp_path, monkeypatch):
+    """A volume of its own under the outbox runs full on its own."""
+    async with house(tmp_path) as there:
+        state = there.app.settings.state_path
+        low = Usage(10**12, 0, 10**8)
+        monkeypatch.setattr(conditions.shutil, "disk_usage", lambda path: low if path == state else ROOMY)
+        assert named(there.app) == {}
+        monkeypatch.setattr(conditions, "_device", lambda path: 2 if path == state else 1)
+        found = named(there.app)
+        assert set(found) == {"disk_low/state"}
+        assert found["disk_low/state"].title == "the disk under the outbox and the state is full or nearly so"
+
+
+async def test_a_state_that_is_gone_is_told(tmp_path):
+    """A volume that was taken away has no device to compare."""
+    async with house(tmp_path) as there:
+        state = there.app.settings.state_path
+        state.rename(tmp_path / "away")
+        assert conditions._device(state) is None
+        (tmp_path / "away").rename(state)
+        assert conditions._device(state) == conditions._device(tmp_path)
+
+
 async def test_a_disk_that_cannot_be_looked_at_is_told(tmp_path, monkeypatch):
     """A volume that went away ends no worker."""
     async with house(tmp_path) as there:

@@ -10,9 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.deadman import PingMemory, may_ping, ping_forever, ping_once
+from daemon.health import health
 from market import failpoints
 from market.errors import NotifyFailed
 from market.hours import Hour
+from notifications.notice import Level, Notice
 from tests.cycle.house import START, house
 
 
@@ -129,6 +131,28 @@ async def test_the_log_hears_of_each_silence_once_and_of_its_end_once(tmp_path):
         ]
         assert logs[0]["why"] == "a key can withdraw"
         assert ping.heard == 4
+
+
+async def test_an_outbox_that_cannot_be_written_is_not_pinged_over(tmp_path):
+    """A full disk under the state: the notice is in memory only, the page says so, and the switch alarms."""
+
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    notice = Notice("d", "ETH-USDT", Level.HIGH, "t", "b", START.closes_at)
+    async with house(tmp_path) as there:
+        failpoints.arm("notify.before_rename", full)
+        try:
+            assert there.app.outbox.enqueue(notice)
+        finally:
+            failpoints.disarm()
+        assert may_ping(there.app) == (False, "the outbox cannot be written")
+        shown = health(there.app)["checks"]["channels"]
+        assert (shown["status"], shown["not_durable"]) == ("fail", 1)
+        assert shown["output"].startswith("the outbox cannot be written: 1 notices are not durable")
+        await there.app.outbox.deliver()
+        assert may_ping(there.app) == (True, "")
+        assert health(there.app)["checks"]["channels"]["status"] == "pass"
 
 
 @pytest.mark.parametrize("configured", [True, False])

@@ -1,3 +1,5 @@
+import os
+import stat
 from dataclasses import replace
 from datetime import timedelta
 
@@ -317,3 +319,121 @@ async def test_a_damaged_notice_is_set_aside(tmp_path):
     outbox.enqueue(NOTICE)
     await outbox.deliver()
     assert phone.got == [NOTICE]
+
+
+# --- a disk that takes nothing ---
+
+
+class Disk:
+    """The disk under the outbox: takes writes, or refuses them."""
+
+    def __init__(self, monkeypatch):
+        self.full = False
+        self._write = os.write
+        monkeypatch.setattr(os, "write", self._written)
+
+    def _written(self, descriptor, content):
+        if self.full and self._is_file(descriptor):
+            if len(content) == 65:  # a line of told.jsonl: the last block takes a part of it
+                return self._write(descriptor, content[:10])
+            raise OSError(28, "No space left on device")
+        return self._write(descriptor, content)
+
+    def _is_file(self, descriptor):
+        return stat.S_ISREG(os.fstat(descriptor).st_mode)
+
+
+async def test_a_full_disk_silences_nobody(tmp_path, monkeypatch):
+    """The notice goes out from memory, the log has its words once, and it is durable when it can be."""
+    disk, phone, pager = Disk(monkeypatch), Phone("phone"), Phone("pager")
+    pager.reachable = False
+    clock = DrivenClock(NOTICE.at)
+    outbox = Outbox(tmp_path, [phone, pager], clock)
+    disk.full = True
+    with capture_logs() as logs:
+        assert outbox.enqueue(NOTICE)
+        assert not outbox.enqueue(NOTICE)
+        assert await outbox.deliver() == 1
+    assert phone.got == [NOTICE]
+    assert outbox.not_durable == 1
+    said = [entry for entry in logs if entry["log_level"] == "error"]
+    assert [(entry["title"], entry["body"]) for entry in said] == [("t", "b")]
+    assert said[0]["error"] == "No space left on device"
+    disk.full = False
+    with capture_logs() as logs:
+        await outbox.deliver()
+    assert [entry["event"] for entry in logs] == ["the outbox is durable again"]
+    assert outbox.not_durable == 0
+    again = Outbox(tmp_path, [phone, pager], clock)
+    pager.reachable = True
+    assert await again.deliver() == 0
+    assert (phone.got, pager.got) == ([NOTICE], [NOTICE])
+
+
+async def test_what_the_disk_did_not_take_is_written_before_the_next_notice(tmp_path, monkeypatch):
+    """The next one that is put tries again for the ones before; their order survives a restart."""
+    disk, phone = Disk(monkeypatch), Phone()
+    outbox = Outbox(tmp_path, [phone], CLOCK)
+    disk.full = True
+    outbox.enqueue(about("a", 1))
+    disk.full = False
+    outbox.enqueue(about("a", 2))
+    assert outbox.not_durable == 0
+    await Outbox(tmp_path, [phone], CLOCK).deliver()
+    assert [notice.dedupe for notice in phone.got] == ["a/1", "a/2"]
+
+
+async def test_a_notice_that_was_told_on_a_full_disk_is_told_once(tmp_path, monkeypatch):
+    """The channel's worker lives on, the notice is not sent again, and a restart knows of it too."""
+    disk, phone = Disk(monkeypatch), Phone()
+    outbox = Outbox(tmp_path, [phone], CLOCK)
+    outbox.enqueue(NOTICE)
+    disk.full = True
+    assert await outbox.deliver() == 0
+    assert outbox.knows(NOTICE.dedupe)
+    assert not outbox.enqueue(NOTICE)
+    assert outbox.not_durable == 1
+    disk.full = False
+    assert await outbox.deliver() == 0
+    assert outbox.not_durable == 0
+    again = Outbox(tmp_path, [phone], CLOCK)
+    assert (again.waiting, again.knows(NOTICE.dedupe)) == (0, True)
+    assert phone.got == [NOTICE]
+    told = (tmp_path / "told.jsonl").read_bytes().split(b"\n")
+    assert [len(line) for line in told] == [10, 64, 0]  # the part of a line swallowed nothing
+
+
+async def test_a_notice_that_never_saw_the_disk_is_remembered_when_it_can_be(tmp_path, monkeypatch):
+    """Put and taken while the disk is full: nothing is left to send, and it is told once for ever."""
+    disk, phone = Disk(monkeypatch), Phone()
+    outbox = Outbox(tmp_path, [phone], CLOCK)
+    disk.full = True
+    outbox.enqueue(NOTICE)
+    assert await outbox.deliver() == 0
+    assert await outbox.deliver_to("phone") == float("inf")  # a round in which the disk is still full
+    assert outbox.not_durable == 1
+    disk.full = False
+    await outbox.deliver_to("phone")
+    assert Outbox(tmp_path, [phone], CLOCK).knows(NOTICE.dedupe)
+    assert phone.got == [NOTICE]
+
+
+async def test_a_told_notice_whose_file_cannot_go_is_noted_once(tmp_path, monkeypatch):
+    """The note stands, the file goes later."""
+    phone = Phone()
+    outbox = Outbox(tmp_path, [phone], CLOCK)
+    outbox.enqueue(NOTICE)
+
+    def refuse():
+        raise OSError(30, "Read-only file system")
+
+    failpoints.arm("notify.after_told", refuse)
+    try:
+        await outbox.deliver()
+        assert outbox.not_durable == 1
+    finally:
+        failpoints.disarm()
+    await outbox.deliver()
+    assert outbox.not_durable == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["told.jsonl"]
+    assert (tmp_path / "told.jsonl").stat().st_size == 65
