@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ from notifications.notice import Kind, Level, Notice
 
 _log = structlog.get_logger("outbox")
 REMEMBERED = 5000
+_TAG = re.compile(rb"[0-9a-f]{64}")
 
 
 @dataclass(slots=True)
@@ -55,7 +58,8 @@ class Shelf:
         self._owed: dict[str, Waiting] = {}
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob("*.tmp"):
-            left.unlink()
+            with suppress(OSError):  # the next write of the same name replaces it
+                left.unlink()
         self._told = self._read_told()
         paths = sorted(folder.glob("[0-9]*.json"))
         self._next = 1 + max((int(path.name.split("-")[0]) for path in paths), default=0)
@@ -125,28 +129,41 @@ class Shelf:
     def _read(self, path: Path) -> Waiting | None:
         """Return what waits in a file; a damaged one is set aside and must not silence those behind it."""
         tag = path.stem.partition("-")[2]
-        if tag in self._told:
-            path.unlink()  # a death between the note and this: it was told, and once is enough
+        try:
+            if tag in self._told:
+                path.unlink()  # a death between the note and this: it was told, and once is enough
+                return None
+            content = path.read_bytes()
+        except OSError as error:
+            _log.error("a notice's file cannot be read or removed", file=path.name, error=error.strerror)
             return None
         try:
-            data = orjson.loads(path.read_bytes())
+            data = orjson.loads(content)
             notice = _of_json(data)
             put_at = parse_instant(data["put_at"]) if "put_at" in data else notice.at
             return Waiting(path, tag, notice, put_at, list(map(str, data["left"])))
         except (ValueError, TypeError, KeyError) as error:
-            path.rename(path.with_suffix(".damaged"))
             _log.error("a notice is damaged and was set aside", file=path.name, error=str(error))
+            with suppress(OSError):
+                path.rename(path.with_suffix(".damaged"))
             return None
 
     def _read_told(self) -> OrderedDict[str, None]:
-        """Return the remembered tags, newest last; a line cut short by a crash is left out."""
+        """Return the remembered tags, newest last; a line that is no tag (cut short, damaged) is left out."""
         path = self._folder / "told.jsonl"
-        if not path.exists():
+        try:
+            lines = path.read_bytes().split(b"\n")
+        except FileNotFoundError:
             return OrderedDict()
-        lines = path.read_bytes().split(b"\n")
-        tags = [line.decode() for line in lines[:-1] if len(line) == 64][-REMEMBERED:]
+        except OSError as error:
+            _log.error("what was told cannot be read", file=path.name, error=error.strerror)
+            return OrderedDict()
+        tags = [line.decode() for line in lines if _TAG.fullmatch(line)][-REMEMBERED:]
         if len(lines) > 2 * REMEMBERED or lines[-1]:
-            write_durably(path, "".join(f"{tag}\n" for tag in tags).encode())
+            try:
+                write_durably(path, "".join(f"{tag}\n" for tag in tags).encode())
+            except OSError as error:  # what is appended later begins a line of its own
+                _log.error("what was told cannot be tidied", file=path.name, error=error.strerror)
         return OrderedDict.fromkeys(tags)
 
     def _remember(self, tag: str) -> None:

@@ -437,3 +437,73 @@ async def test_a_told_notice_whose_file_cannot_go_is_noted_once(tmp_path, monkey
     assert outbox.not_durable == 0
     assert [path.name for path in tmp_path.iterdir()] == ["told.jsonl"]
     assert (tmp_path / "told.jsonl").stat().st_size == 65
+
+
+# --- what a bad disk leaves for the next start ---
+
+
+async def test_a_damaged_memory_of_what_was_told_ends_no_start(tmp_path):
+    """Whatever stands on a line, only tags count, and the ones around it stay known."""
+    outbox = Outbox(tmp_path, [Phone()], CLOCK)
+    outbox.enqueue(about("a", 1))
+    await outbox.deliver()
+    with (tmp_path / "told.jsonl").open("ab") as file:
+        file.write(b"\xff" * 64 + b"\n" + b"z" * 64 + b"\n")
+    outbox.enqueue(about("a", 2))
+    await outbox.deliver()
+    again = Outbox(tmp_path, [Phone()], CLOCK)
+    assert again.knows("a/1")
+    assert again.knows("a/2")
+
+
+async def test_a_start_on_a_disk_that_reads_or_writes_badly_goes_on(tmp_path, monkeypatch):
+    """What cannot be read, removed or tidied is said in the log, and the notices behind it go out."""
+    phone, outbox = Phone(), Outbox(tmp_path, [Phone()], CLOCK)
+    for number in range(3):
+        outbox.enqueue(about("a", number))
+    first, second, _ = sorted(tmp_path.glob("0*.json"))
+    first.unlink()
+    first.mkdir()  # reads as EISDIR
+    told = second.stem.partition("-")[2]
+    (tmp_path / "told.jsonl").write_text(f"{told}\nabc")
+    (tmp_path / "told.jsonl.tmp").mkdir()  # neither removed as a leftover nor written over
+    second.unlink()
+    second.mkdir()  # told, and cannot be unlinked
+    with capture_logs() as logs:
+        again = Outbox(tmp_path, [phone], CLOCK)
+    assert [entry["event"] for entry in logs] == [
+        "what was told cannot be tidied",
+        "a notice's file cannot be read or removed",
+        "a notice's file cannot be read or removed",
+    ]
+    assert await again.deliver() == 0
+    assert [notice.dedupe for notice in phone.got] == ["a/2"]
+    last = (tmp_path / "told.jsonl").read_bytes().split(b"\n")
+    assert [len(line) for line in last] == [64, 3, 64, 0]
+
+
+def test_a_memory_that_cannot_be_read_ends_no_start(tmp_path):
+    """Nothing is remembered then, which may tell twice but tells."""
+    (tmp_path / "told.jsonl").mkdir()
+    with capture_logs() as logs:
+        assert Outbox(tmp_path, [Phone()], CLOCK).enqueue(NOTICE)
+    assert [entry["event"] for entry in logs] == ["what was told cannot be read"]
+
+
+def test_a_damaged_notice_that_cannot_be_set_aside_ends_no_start(tmp_path):
+    """It is looked at again at the next start."""
+    (tmp_path / "00000001-x.json").write_bytes(b"{")
+    (tmp_path / "00000001-x.damaged").mkdir()
+    with capture_logs() as logs:
+        assert Outbox(tmp_path, [Phone()], CLOCK).waiting == 0
+    assert [entry["event"] for entry in logs] == ["a notice is damaged and was set aside"]
+
+
+async def test_only_so_much_of_what_was_told_is_remembered(tmp_path, monkeypatch):
+    """Memory does not grow with the years; the newest stays."""
+    monkeypatch.setattr("notifications.shelf.REMEMBERED", 2)
+    outbox = Outbox(tmp_path, [Phone()], CLOCK)
+    for number in range(3):
+        outbox.enqueue(about("a", number))
+    await outbox.deliver()
+    assert [outbox.knows(f"a/{number}") for number in range(3)] == [False, True, True]
