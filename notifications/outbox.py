@@ -67,7 +67,9 @@ class Outbox:
     ) -> None:
         self._senders = {channel.name: channel for channel in channels}
         self._clock, self._quiet = clock, quiet
-        self._lock = threading.Lock()  # notices are put from worker threads
+        # For writers, in worker threads, over their fsyncs. The event loop never waits for it: it reads
+        # copies, and `list(...)` is one step to the interpreter.
+        self._lock = threading.Lock()
         self.channels: Mapping[str, ChannelState] = {name: ChannelState(name) for name in self._senders}
         self.outcomes: dict[tuple[str, str], int] = {}
         self._shelf = Shelf(folder)
@@ -91,8 +93,7 @@ class Outbox:
 
     def knows(self, dedupe: str) -> bool:
         """Say whether a notice of this name is on its way or was told already."""
-        with self._lock:
-            return self._shelf.knows(dedupe)
+        return self._shelf.knows(dedupe)
 
     def enqueue(self, notice: Notice) -> bool:
         """Make `notice` durable; returns False when it is on its way or was told already.
@@ -134,9 +135,9 @@ class Outbox:
         """Return the oldest notice of the lane that holds the loudest; lanes are grids."""
         loudest: dict[str, int] = {}
         heads: dict[str, Waiting] = {}
-        with self._lock:
-            mine = [entry for entry in self._shelf.waiting if name in entry.left]
-        for entry in mine:
+        for entry in list(self._shelf.waiting):
+            if name not in entry.left:
+                continue
             lane = _lane(entry)
             heads.setdefault(lane, entry)
             loudest[lane] = max(loudest.get(lane, 0), entry.notice.level.rank)
@@ -179,12 +180,11 @@ class Outbox:
         grid_id = entry.notice.grid_id
         if not grid_id:
             return False
-        with self._lock:
-            mine = [
-                other
-                for other in self._shelf.waiting
-                if other.notice.grid_id == grid_id and name in other.left
-            ]
+        mine = [
+            other
+            for other in list(self._shelf.waiting)
+            if other.notice.grid_id == grid_id and name in other.left
+        ]
         return mine[-1] is not entry
 
     def _failed(self, state: ChannelState, notice: Notice, problem: str, wait_s: float | None) -> None:

@@ -44,7 +44,7 @@ class Waiting:
 
 
 class Shelf:
-    """Durable notices. Writers are not thread-safe: the outbox has the lock.
+    """Durable notices. Writers are not thread-safe: the outbox has the lock; who reads needs none.
 
     A disk that takes nothing must not silence the operator: what cannot be written is kept in memory, said in
     the log and tried again by `settle`.
@@ -68,7 +68,7 @@ class Shelf:
     def knows(self, dedupe: str) -> bool:
         """Say whether a notice of this name is on its way or was told."""
         tag = tag_of(dedupe)
-        return tag in self._told or any(entry.tag == tag for entry in self.waiting)
+        return tag in self._told or any(entry.tag == tag for entry in list(self.waiting))
 
     @property
     def not_durable(self) -> int:

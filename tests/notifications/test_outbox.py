@@ -1,10 +1,12 @@
 import os
 import stat
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from daemon.clock import DrivenClock
 from market import failpoints
 from market.errors import NotifyFailed, NotifyRefused
 from market.hours import Hour
+from notifications import shelf
 from notifications.log_channel import LogChannel
 from notifications.notice import Kind, Level, Notice
 from notifications.outbox import Outbox
@@ -437,6 +440,41 @@ async def test_a_told_notice_whose_file_cannot_go_is_noted_once(tmp_path, monkey
     assert outbox.not_durable == 0
     assert [path.name for path in tmp_path.iterdir()] == ["told.jsonl"]
     assert (tmp_path / "told.jsonl").stat().st_size == 65
+
+
+async def test_a_slow_disk_does_not_hold_the_loop(tmp_path, monkeypatch):
+    """While a write hangs, whoever asks what is known and what waits is answered, and the others are sent."""
+    phone, pager = Phone("phone"), Phone("pager")
+    outbox = Outbox(tmp_path, [phone, pager], CLOCK)
+    outbox.enqueue(about("a", 1))
+    hangs, go_on, write = threading.Event(), threading.Event(), shelf.write_durably
+
+    def slowly(path, content):
+        hangs.set()
+        assert go_on.wait(20)
+        write(path, content)
+
+    monkeypatch.setattr(shelf, "write_durably", slowly)
+    held_for = []
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.to_thread.run_sync, outbox.enqueue, about("a", 2))
+        await anyio.to_thread.run_sync(hangs.wait, 20)
+        rescue = threading.Timer(5, go_on.set)  # a loop that is held must fail the test, not hang it
+        rescue.start()
+        assert outbox.knows("a/1")
+        assert not outbox.knows("a/2")
+        assert (outbox.waiting_for("phone"), outbox.waiting) == (1, 1)
+        group.start_soon(outbox.deliver_to, "phone")
+        with anyio.fail_after(4):
+            while not phone.got:
+                await anyio.lowlevel.checkpoint()
+        held_for.append(go_on.is_set())
+        rescue.cancel()
+        go_on.set()
+    assert held_for == [False]
+    await outbox.deliver()
+    assert [notice.dedupe for notice in phone.got] == ["a/1", "a/2"]
+    assert [notice.dedupe for notice in pager.got] == ["a/1", "a/2"]
 
 
 # --- what a bad disk leaves for the next start ---
