@@ -1,7 +1,8 @@
 """Mail, Slack, Telegram and a hundred others through Apprise, the extra `notify`.
 
-Apprise is blocking: each address has a thread while it is sent to. It says what went wrong only in its log,
-which quotes addresses, so its log is kept quiet and a failure here names an address by its place in the file.
+Each address is a channel of its own: a dead one holds up no other. Apprise is blocking: a send has a thread.
+It says what went wrong only in its log, which quotes addresses, so its log is kept quiet and a failure here
+names an address by its place in the file.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import anyio
@@ -28,66 +27,59 @@ _TYPES = {Level.QUIET: "info", Level.NORMAL: "info", Level.HIGH: "warning", Leve
 
 
 class AppriseChannel:
-    """Sends a notice to every address; one that has taken it is not told again when another has not.
+    """Sends a notice to one address, and not again while a send that outlived its deadline still runs.
 
     Args:
-        urls: Apprise's addresses; each is a secret.
+        place: Of the address in its file, from 1.
+        url: Apprise's address; a secret.
 
     Raises:
-        ConfigInvalid: Apprise is not installed, or does not know one of the addresses.
+        ConfigInvalid: Apprise is not installed, or does not know the address.
     """
 
-    def __init__(self, name: str, urls: Sequence[SecretStr], settings: AppriseSettings) -> None:
+    def __init__(self, name: str, place: int, url: SecretStr, settings: AppriseSettings) -> None:
         self.name = name
         self._deadline_s = settings.deadline_s
-        self._receivers = [_receiver(place, url) for place, url in enumerate(urls, start=1)]
-        self._taken: OrderedDict[str, set[int]] = OrderedDict()
-        self._under_way: set[tuple[str, int]] = set()
+        self._receiver = _receiver(place, url)
+        self._taken: OrderedDict[str, None] = OrderedDict()
+        self._under_way: set[str] = set()
         self._threads = anyio.CapacityLimiter(_AT_ONCE)
 
     async def send(self, notice: Notice) -> None:
-        """Deliver a notice to every address that has not taken it yet.
+        """Deliver a notice, unless a send that was given up has delivered it meanwhile.
 
         Raises:
-            NotifyFailed: At least one address has not taken it.
+            NotifyFailed: The address has not taken it.
         """
-        taken = self._taken.setdefault(notice.dedupe, set())
-        while len(self._taken) > _REMEMBERED:
-            self._taken.popitem(last=False)
-        with anyio.move_on_after(self._deadline_s):
-            async with anyio.create_task_group() as group:
-                for place in range(len(self._receivers)):
-                    # One that outlived its deadline is still being sent: a second one would show twice.
-                    if place not in taken and (notice.dedupe, place) not in self._under_way:
-                        group.start_soon(self._send_one, place, notice, taken)
-        missing = [place + 1 for place in range(len(self._receivers)) if place not in taken]
-        if missing:
-            shown = ", ".join(str(place) for place in missing)
-            raise NotifyFailed(f"{self.name}: not taken by address {shown} of {len(self._receivers)}")
+        if notice.dedupe not in self._taken and notice.dedupe not in self._under_way:
+            with anyio.move_on_after(self._deadline_s):
+                await anyio.to_thread.run_sync(
+                    self._deliver, notice, abandon_on_cancel=True, limiter=self._threads
+                )
+        if notice.dedupe not in self._taken:
+            raise NotifyFailed(f"{self.name}: not taken")
 
     async def aclose(self) -> None:
         """Nothing to give back: a thread that is still sending ends by its own timeouts."""
 
-    async def _send_one(self, place: int, notice: Notice, taken: set[int]) -> None:
-        deliver = partial(self._deliver, place, notice, taken)
-        await anyio.to_thread.run_sync(deliver, abandon_on_cancel=True, limiter=self._threads)
-
-    def _deliver(self, place: int, notice: Notice, taken: set[int]) -> None:
+    def _deliver(self, notice: Notice) -> None:
         """Send in a thread that may outlive its caller; what it achieves counts all the same."""
-        self._under_way.add((notice.dedupe, place))
+        self._under_way.add(notice.dedupe)
         try:
             with discreet():
-                if self._receivers[place].notify(
+                if self._receiver.notify(
                     body=notice.body or notice.title,
                     title=notice.title,
                     notify_type=_TYPES[notice.level],
                     body_format="text",
                 ):
-                    taken.add(place)
+                    self._taken[notice.dedupe] = None
+                    while len(self._taken) > _REMEMBERED:
+                        self._taken.popitem(last=False)
         except Exception:  # noqa: BLE001 a plug-in raises anything, and its text may quote the address
             return
         finally:
-            self._under_way.discard((notice.dedupe, place))
+            self._under_way.discard(notice.dedupe)
 
 
 def _receiver(place: int, url: SecretStr) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -25,7 +26,8 @@ _LONGEST_FILE = 16_384
 def open_channels(settings: NotificationSettings, state_folder: Path, clock: Clock) -> list[Channel]:
     """Return the configured channels without the log; reads the secret files, asks nothing of the network.
 
-    A webhook's channel is named `webhook.` and its key in the settings.
+    A webhook's channel is named `webhook.` and its key in the settings, one of Apprise's `apprise.` and the
+    place of its address in the file.
 
     Args:
         state_folder: Kept across restarts, for one process at a time; Pushover's receipts stand in it.
@@ -41,7 +43,7 @@ def open_channels(settings: NotificationSettings, state_folder: Path, clock: Clo
     for key, webhook in settings.webhooks.items():
         openers.append(_webhook(key, webhook, settings.link, problems))
     if settings.apprise is not None:
-        openers.append(_apprise(settings.apprise, problems))
+        openers.extend(_apprise(settings.apprise, problems))
     if problems:
         raise ConfigInvalid(*problems)
     return [opened() for opened in openers]
@@ -80,10 +82,14 @@ def _webhook(
     return lambda: WebhookChannel(f"webhook.{key}", url, secret, settings, link)
 
 
-def _apprise(settings: AppriseSettings, problems: list[str]) -> Callable[[], Channel]:
+def _apprise(settings: AppriseSettings, problems: list[str]) -> list[Callable[[], Channel]]:
+    """Return one channel an address: a dead one must not hold up the others."""
     lines = _secret("notifications.apprise.urls_file", settings.urls_file, problems, lambda _: None)
-    urls = [SecretStr(line.strip()) for line in lines.get_secret_value().splitlines() if line.strip()]
-    return lambda: AppriseChannel("apprise", urls, settings)
+    urls = [line.strip() for line in lines.get_secret_value().splitlines() if line.strip()]
+    return [
+        partial(AppriseChannel, f"apprise.{place}", place, SecretStr(url), settings)
+        for place, url in enumerate(urls, start=1)
+    ]
 
 
 def _secret(where: str, path: Path, problems: list[str], wrong: Callable[[str], str | None]) -> SecretStr:

@@ -15,7 +15,10 @@ from pydantic import SecretStr
 from market.errors import ConfigInvalid, NotifyFailed
 from notifications.apprise_channel import AppriseChannel
 from notifications.notice import Level, Notice
-from notifications.settings import AppriseSettings
+from notifications.opening import open_channels
+from notifications.outbox import Outbox
+from notifications.settings import AppriseSettings, NotificationSettings
+from tests.fakes import FakeClock
 from tests.notifications.receivers import Receiver
 
 NOTICE = Notice(
@@ -48,9 +51,9 @@ class Json(Receiver):
         return await self.faulted(request, fault, take, lambda: web.Response(status=429))
 
 
-def channel(*urls, deadline_s=20.0):
+def channel(url, place=1, deadline_s=20.0):
     settings = AppriseSettings(urls_file="u", deadline_s=deadline_s)
-    return AppriseChannel("apprise", [SecretStr(url) for url in urls], settings)
+    return AppriseChannel(f"apprise.{place}", place, SecretStr(url), settings)
 
 
 @pytest.mark.parametrize(
@@ -78,19 +81,34 @@ async def test_an_empty_body_is_filled():
         assert [said[2] for said in receiver.shown] == ["a < b"]
 
 
-async def test_who_has_it_is_not_told_again(caplog):
-    """A repeated notice goes only where it was not taken, and a failure names places, not addresses."""
+async def test_a_failure_names_a_place_and_not_an_address(caplog):
+    """A repeated notice goes out once it can, and who has it is not told again."""
     caplog.set_level(1)
-    async with Json() as well, Json(["500", "429"]) as ill:
-        opened = channel(well.address, ill.address)
+    async with Json(["500", "429"]) as ill:
+        opened = channel(ill.address, place=2)
         for _ in range(2):
-            with pytest.raises(NotifyFailed, match=r"^apprise: not taken by address 2 of 2$"):
+            with pytest.raises(NotifyFailed, match=r"^apprise\.2: not taken$"):
                 await opened.send(NOTICE)
         await opened.send(NOTICE)
         await opened.send(NOTICE)
         await opened.send(replace(NOTICE, dedupe="another"))
-        assert (len(well.shown), len(ill.shown)) == (2, 2)
+        assert len(ill.shown) == 2
     assert "secret" not in caplog.text
+
+
+async def test_a_dead_address_mutes_no_other(tmp_path):
+    """Each address of the file goes at its own pace: a dead one costs the others nothing."""
+    async with Json() as dead, Json() as well:
+        (tmp_path / "urls").write_text(f"{dead.address}\n{well.address}\n")
+        await dead.down()
+        settings = NotificationSettings.model_validate({"apprise": {"urls_file": tmp_path / "urls"}})
+        clock = FakeClock(NOTICE.at)
+        outbox = Outbox(tmp_path / "outbox", open_channels(settings, tmp_path, clock), clock)
+        for number in range(3):
+            outbox.enqueue(replace(NOTICE, dedupe=f"{number}", title=f"{number}"))
+        assert await outbox.deliver() == 3
+        assert [said[1] for said in well.shown] == ["0", "1", "2"]
+        assert (outbox.waiting_for("apprise.1"), outbox.waiting_for("apprise.2")) == (3, 0)
 
 
 async def test_what_outlives_the_deadline_is_not_sent_a_second_time():
@@ -98,7 +116,7 @@ async def test_what_outlives_the_deadline_is_not_sent_a_second_time():
     async with Json(["slow"]) as receiver:
         opened = channel(receiver.address, deadline_s=0.2)
         for _ in range(2):
-            with pytest.raises(NotifyFailed, match="not taken by address 1 of 1"):
+            with pytest.raises(NotifyFailed, match="not taken"):
                 await opened.send(NOTICE)
         receiver.release()
         with anyio.fail_after(20):
@@ -118,7 +136,7 @@ async def test_a_plug_in_that_raises_is_a_failure_without_its_words(monkeypatch,
         raise RuntimeError("very-secret-path")
 
     logging.getLogger("made.by.a.plug-in")
-    monkeypatch.setattr(opened._receivers[0], "notify", fail)
+    monkeypatch.setattr(opened._receiver, "notify", fail)
     with pytest.raises(NotifyFailed) as raised:
         await opened.send(NOTICE)
     assert "secret" not in f"{raised.value} {raised.value.__cause__} {raised.value.__context__}"
@@ -140,7 +158,7 @@ def test_an_unknown_address_is_named_by_its_place(url, caplog, capfd):
     """An operator learns which line to mend; nobody learns what stands in it."""
     caplog.set_level(1)
     with pytest.raises(ConfigInvalid, match=r"notifications\.apprise\.urls_file: address 2 ") as raised:
-        channel("json://127.0.0.1:9/", url)
+        channel(url, place=2)
     assert "secret" not in f"{raised.value}{caplog.text}{''.join(capfd.readouterr())}"
 
 

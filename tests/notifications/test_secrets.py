@@ -171,9 +171,11 @@ async def test_apprise(loudest, capfd, monkeypatch, scheme):
     )
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    channel = AppriseChannel("apprise", [SecretStr(address)], AppriseSettings(urls_file="u", deadline_s=20))
+    channel = AppriseChannel(
+        "apprise.1", 1, SecretStr(address), AppriseSettings(urls_file="u", deadline_s=20)
+    )
     said = await failures(lambda: channel.send(NOTICE))
-    assert "not taken by address 1 of 1" in said
+    assert "apprise.1: not taken" in said
     clean(said, loudest.text, *capfd.readouterr())
     ours = StringIO()  # pytest's own handler also stands at loggers that do not propagate
     handler = logging.StreamHandler(ours)
