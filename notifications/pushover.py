@@ -37,7 +37,7 @@ _MOST_URL = 512
 _MOST_SOUNDS = 50
 _RECEIPT_LIVES = timedelta(days=7)
 _QUOTA_WAIT_S = (60.0, 31 * 86400.0)
-_QUOTA_UNKNOWN_S = 3600.0
+_QUOTA_UNKNOWN_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ class _Errors(BaseModel):
 
 class _Limits(BaseModel):
     remaining: int
+    reset: int = Field(0, ge=0, le=253_402_300_799)
 
 
 class _ReceiptState(BaseModel):
@@ -121,6 +122,7 @@ class PushoverChannel:
         self._not_cancelled: dict[str, float] = {}
         self._poll_failing = False
         self._limits_asked = False
+        self._is_guessed = False  # closed by a 429 that said nothing of the quota
 
     @property
     def sounding(self) -> frozenset[str]:
@@ -298,9 +300,12 @@ class PushoverChannel:
             return
         left_s = (until - self._clock.now()).total_seconds()
         if left_s > 0 and not await self._more_was_bought():
-            raise NotifyFailed(
-                f"{self.name}: the month's quota is used up until {until:%Y-%m-%d %H:%M} UTC", left_s
-            )
+            raise self._closed(until, left_s)
+        if self._is_guessed:
+            self._is_guessed = False
+            limits = await self._limits()
+            if limits is not None and limits.remaining <= 0:
+                raise await self._used_up(limits.reset)
         await self._receipts.close_until(None)
 
     async def _more_was_bought(self) -> bool:
@@ -308,24 +313,40 @@ class PushoverChannel:
         if self._limits_asked:
             return False
         self._limits_asked = True
+        limits = await self._limits()
+        return limits is not None and limits.remaining > 0
+
+    async def _limits(self) -> _Limits | None:
+        """Return what is left of the month's quota, which costs none of it; None where nobody says."""
         try:
             answer = await self._get("/1/apps/limits.json")
             self._judge(answer)
-            return _Limits.model_validate_json(answer.body).remaining > 0
+            return _Limits.model_validate_json(answer.body)
         except (NotifyFailed, NotifyRefused, ValidationError):
-            return False
+            return None
 
     async def _out_of_quota(self, answer: Answer) -> NotifyFailed:
+        """Close the channel: for the month only where this very answer says that its quota is used up."""
+        self._limits_asked = True
+        told = _quota(answer)
+        if told is not None and told.remaining <= 0:
+            self._is_guessed = False
+            return await self._used_up(told.reset_at.timestamp())
+        self._is_guessed = True
+        until = self._clock.now() + timedelta(seconds=_QUOTA_UNKNOWN_S)
+        await self._receipts.close_until(until)
+        return self._closed(until, _QUOTA_UNKNOWN_S)
+
+    async def _used_up(self, reset_s: float) -> NotifyFailed:
         now = self._clock.now()
-        told = _quota(answer) or self.quota
-        wait_s = _QUOTA_UNKNOWN_S if told is None else (told.reset_at - now).total_seconds()
-        wait_s = min(max(wait_s, _QUOTA_WAIT_S[0]), _QUOTA_WAIT_S[1])
+        wait_s = min(max(reset_s - now.timestamp(), _QUOTA_WAIT_S[0]), _QUOTA_WAIT_S[1])
         until = now + timedelta(seconds=wait_s)
         await self._receipts.close_until(until)
-        self._limits_asked = True
-        return NotifyFailed(
-            f"{self.name}: the month's quota is used up until {until:%Y-%m-%d %H:%M} UTC", wait_s
-        )
+        return self._closed(until, wait_s)
+
+    def _closed(self, until: datetime, left_s: float) -> NotifyFailed:
+        why = "HTTP 429 without its quota, closed" if self._is_guessed else "the month's quota is used up"
+        return NotifyFailed(f"{self.name}: {why} until {until:%Y-%m-%d %H:%M} UTC", left_s)
 
     async def _cancelled(self, what: str) -> bool:
         """Return False where it must be tried again; a refused cancel has nothing left to cancel."""

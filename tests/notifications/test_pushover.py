@@ -447,9 +447,9 @@ def answering(status, *, headers=None, json=None, text=None):
         (NOW - timedelta(days=1), 60.0),
         (NOW + timedelta(seconds=90), 87.0 + 3.0),
         (NOW + timedelta(days=400), 31 * 86400.0),
-        (None, 3600.0),
-        ("soon", 3600.0),
-        ("9" * 30, 3600.0),
+        (None, 300.0),
+        ("soon", 300.0),
+        ("9" * 30, 300.0),
     ],
 )
 async def test_a_senseless_reset_is_bounded(clock, tmp_path, reset, wait_s):
@@ -462,6 +462,70 @@ async def test_a_senseless_reset_is_bounded(clock, tmp_path, reset, wait_s):
         with pytest.raises(NotifyFailed) as raised:
             await channel.send(NOTICE)
     assert raised.value.wait_s == wait_s
+
+
+class Hasty:
+    """A service that answers one message with a 429 and limits as told, and takes what comes after."""
+
+    def __init__(self, headers, limits):
+        self.headers, self.limits, self.paths = headers, limits, []
+
+    def __call__(self, request):
+        self.paths.append(request.url.path)
+        if request.method == "GET":
+            return self.limits
+        if len(self.paths) == 1:
+            return httpx.Response(429, headers=self.headers, json={"status": 0})
+        return httpx.Response(200, json={"status": 1}, headers=app_limits(9_000))
+
+
+def app_limits(remaining):
+    reset = int((NOW + timedelta(days=20)).timestamp())
+    return {
+        "X-Limit-App-Limit": "10000",
+        "X-Limit-App-Remaining": str(remaining),
+        "X-Limit-App-Reset": str(reset),
+    }
+
+
+@pytest.mark.parametrize("headers", [None, app_limits(9_000)])
+@pytest.mark.parametrize("limits", [httpx.Response(200, json={"remaining": 9_000}), httpx.Response(500)])
+async def test_a_429_that_does_not_say_used_up_shuts_five_minutes_and_no_month(
+    clock, tmp_path, headers, limits
+):
+    """What an earlier answer told of the reset is no word about this one: there is quota left."""
+    service = Hasty(headers, limits)
+    transport = httpx.MockTransport(service)
+    async with connected(None, clock, tmp_path, url="http://127.0.0.1:9", transport=transport) as channel:
+        channel.quota = Quota(10_000, 9_000, NOW + timedelta(days=20))
+        with pytest.raises(NotifyFailed, match="HTTP 429 without its quota, closed until 2026-03-10 12:05"):
+            await channel.send(NOTICE)
+        clock.advance(299)
+        with pytest.raises(NotifyFailed, match="HTTP 429 without its quota") as raised:
+            await channel.send(NOTICE)
+        assert raised.value.wait_s == 1.0
+        clock.advance(1)
+        await channel.send(NOTICE)
+        await channel.send(NOTICE)
+    messages = "/1/messages.json"
+    assert service.paths == [messages, "/1/apps/limits.json", messages, messages]
+
+
+async def test_the_limits_say_whether_a_429_meant_the_month(clock, tmp_path):
+    """Asked when the five minutes are over: used up is used up until the service's own reset."""
+    reset = NOW + timedelta(days=20)
+    told = {"limit": 10_000, "remaining": 0, "reset": int(reset.timestamp()), "status": 1}
+    service = Hasty(None, httpx.Response(200, json=told))
+    transport = httpx.MockTransport(service)
+    async with connected(None, clock, tmp_path, url="http://127.0.0.1:9", transport=transport) as channel:
+        with pytest.raises(NotifyFailed):
+            await channel.send(NOTICE)
+        clock.advance(300)
+        for _ in range(2):
+            with pytest.raises(NotifyFailed, match="the month's quota is used up until 2026-03-30") as raised:
+                await channel.send(NOTICE)
+        assert raised.value.wait_s == 20 * 86400 - 300
+    assert service.paths == ["/1/messages.json", "/1/apps/limits.json"]
 
 
 @pytest.mark.parametrize(
