@@ -1,8 +1,8 @@
 """Pushover: the phone, and the one channel where an emergency sounds until it is acknowledged.
 
 The service has no dedupe key: a lost answer leaves open whether a message was taken, and it is sent again
-(docs/decisions/notification-channels.md). Its rules: a 4xx is never repeated, a 5xx not within 5 s, at most
-two connections, receipts asked for at most every 5 s, nothing sent while the month's quota is used up.
+(docs/decisions/notification-channels.md). Its rules: its own 4xx is never repeated, a 5xx not within 5 s, at
+most two connections, receipts asked for at most every 5 s, nothing sent while the month's quota is used up.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import structlog
@@ -70,8 +70,15 @@ class _Taken(BaseModel):
     receipt: ReceiptId | None = None
 
 
-class _Errors(BaseModel):
-    errors: list[str] = Field(min_length=1)
+class _Refusal(BaseModel):
+    """What Pushover says when it will not; a firewall, a proxy or a login page says something else."""
+
+    status: Literal[0] | None = None
+    errors: list[str] = []
+
+    @property
+    def is_its_word(self) -> bool:
+        return self.status == 0 or bool(self.errors)
 
 
 class _Limits(BaseModel):
@@ -273,22 +280,24 @@ class PushoverChannel:
         """Pass a 2xx.
 
         Raises:
-            NotifyRefused: The service will not have it, ever.
+            NotifyRefused: The service will not have it, ever, and says so in its own words.
             NotifyFailed: The service is in trouble, or it is not the service that answered.
         """
         if answer.status == 429:
             raise NotifyFailed(f"{self.name}: HTTP 429", _RETRY_AFTER_S)
         if 400 <= answer.status < 500:
-            raise NotifyRefused(self._reason(answer))
+            if _refusal(answer).is_its_word:
+                raise NotifyRefused(self._reason(answer))
+            raise NotifyFailed(
+                f"{self.name}: HTTP {answer.status} without Pushover's JSON: a firewall or proxy?",
+                _RETRY_AFTER_S,
+            )
         if answer.status >= 300:
             # A gateway's 502 or 504 may come after the message was taken.
             raise Unanswered(f"{self.name}: HTTP {answer.status}", _RETRY_AFTER_S)
 
     def _reason(self, answer: Answer) -> str:
-        try:
-            said = "; ".join(_Errors.model_validate_json(answer.body).errors)
-        except ValidationError:
-            said = "no reason given"
+        said = "; ".join(_refusal(answer).errors) or "no reason given"
         for secret in (self._token, self._user):
             said = said.replace(secret.get_secret_value(), "***")
         shown = "".join(c if c.isprintable() else " " for c in said)[:200]
@@ -392,6 +401,13 @@ class PushoverChannel:
     async def _forget(self, receipt: str) -> None:
         self._polled.pop(receipt, None)
         await self._receipts.drop(receipt)
+
+
+def _refusal(answer: Answer) -> _Refusal:
+    try:
+        return _Refusal.model_validate_json(answer.body)
+    except ValidationError:
+        return _Refusal()
 
 
 def _cut(text: str, most: int) -> str:

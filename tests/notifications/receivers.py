@@ -17,11 +17,12 @@ from aiohttp import web
 
 from market.ports import Clock
 
-Fault = Literal["500", "429", "lost", "slow", "refuse connection"] | None
+Fault = Literal["500", "429", "lost", "slow", "refuse connection", "firewall"] | None
 """What happens to one request.
 
 500: not taken. 429: as when the quota is used up. lost: taken, and the connection cut instead of an answer.
 slow: hangs until `release`, is taken then. refuse connection: cut, not taken.
+firewall: a 403 with a page of HTML by something in between, not taken.
 """
 Take = Callable[[], web.Response]
 TOKEN = "azGDORePK8gMaC0QOYAMyEEuzJnyUi"
@@ -107,6 +108,8 @@ class Receiver:
                 return web.Response(status=503)
         if fault == "500":
             return web.Response(status=500, text="<html>Internal Server Error</html>")
+        if fault == "firewall":
+            return web.Response(status=403, text="<html>Blocked by policy</html>")
         if fault == "429":
             return too_many()
         answer = web.Response() if fault == "refuse connection" else take()
@@ -326,7 +329,7 @@ class PushoverServer(Receiver):
             answer = await self.faulted(request, fault, take, too_many)
         finally:
             self._under_way.remove(request)
-        if 400 <= answer.status < 500 and answer.status != 429:
+        if 400 <= answer.status < 500 and answer.status != 429 and fault != "firewall":
             past.refused = True
         cut = request.transport is None or request.transport.is_closing()
         past.failed_at = self.clock.now() if cut or answer.status >= 500 else None

@@ -464,6 +464,25 @@ async def test_a_senseless_reset_is_bounded(clock, tmp_path, reset, wait_s):
     assert raised.value.wait_s == wait_s
 
 
+async def test_a_firewalls_403_drops_no_emergency(server, clock, phone, tmp_path):
+    """It is not Pushover that refuses: the alarm is kept, the receipt asked again, the cancel tried again."""
+    server.faults.append("firewall")
+    with pytest.raises(NotifyFailed, match="HTTP 403 without Pushover's JSON") as raised:
+        await phone.send(STOP)
+    assert raised.value.wait_s == 5.0
+    assert Receipts(tmp_path).doubtful == frozenset()
+    await phone.send(STOP)
+    assert phone.sounding == {"eth-1"}
+    server.receipt_faults.extend(["firewall", "firewall"])
+    assert await phone.acknowledgements() == []
+    assert not await phone.cancel("eth-1")
+    assert phone.sounding == {"eth-1"}
+    clock.advance(6)
+    server.acknowledge(server.shown[0].receipt)
+    (told,) = await phone.acknowledgements()
+    assert told.grid_id == "eth-1"
+
+
 class Hasty:
     """A service that answers one message with a 429 and limits as told, and takes what comes after."""
 
@@ -537,7 +556,10 @@ async def test_the_limits_say_whether_a_429_meant_the_month(clock, tmp_path):
             "200: no such thing",
         ),
         (answering(200, json={"status": 0}), NotifyRefused, "HTTP 200: no reason given"),
-        (answering(413, text="<html>"), NotifyRefused, "HTTP 413: no reason given"),
+        (answering(413, text="<html>"), NotifyFailed, "HTTP 413 without Pushover's JSON"),
+        (answering(403, json={"status": 403, "error": "blocked"}), NotifyFailed, "HTTP 403 without"),
+        (answering(403, json={}), NotifyFailed, "HTTP 403 without"),
+        (answering(400, json={"status": 0}), NotifyRefused, "HTTP 400: no reason given"),
         (
             answering(404, json={"errors": [f"\n{TOKEN} {USER} " * 50]}),
             NotifyRefused,
