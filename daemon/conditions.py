@@ -254,7 +254,7 @@ def _restarts(app: App) -> Iterable[Condition]:
 
 def _channel(app: App, channel: ChannelState) -> Condition | None:
     """Return what is wrong with a way to the operator: told through the others, and in the log."""
-    since, waiting = channel.failing_since, app.outbox.waiting_for(channel.name)
+    since, waiting = channel.nothing_since, app.outbox.waiting_for(channel.name)
     if since is None or (app.clock.now() - since) < DEAD_CHANNEL:
         return None
     return Condition(
@@ -263,7 +263,8 @@ def _channel(app: App, channel: ChannelState) -> Condition | None:
         Level.NORMAL,
         f"{channel.name} takes no notices",
         f"No notice got through since {since:%d %b %H:%M} UTC. Waiting: {waiting},"
-        " sent when it answers again; the log has them. Check the channel's key and the network.",
+        " sent when it answers again; what it refused is not sent again. The log has them. Check the"
+        " channel's key and the network.",
         detail=_sentence(channel.trouble or ""),
     )
 

@@ -38,6 +38,7 @@ class ChannelState:
     Attributes:
         trouble: Why the last notice did not get through; None after one that did.
         failing_since: When the first of the failures in a row was; None while there is none.
+        refused_since: When the first refusal since the last success was; None while there is none.
         failed_at: When the last failure was; None after a success.
         not_before: When it is tried again; None for at once.
         sent_at: When a notice last got through.
@@ -46,10 +47,16 @@ class ChannelState:
     name: str
     trouble: str | None = None
     failing_since: datetime | None = None
+    refused_since: datetime | None = None
     failures: int = 0
     failed_at: datetime | None = None
     not_before: datetime | None = None
     sent_at: datetime | None = None
+
+    @property
+    def nothing_since(self) -> datetime | None:
+        """Return since when nothing gets through, failed or refused; None where something does."""
+        return min((at for at in (self.failing_since, self.refused_since) if at is not None), default=None)
 
 
 class Outbox:
@@ -202,14 +209,16 @@ class Outbox:
 
     def _refused(self, state: ChannelState, notice: Notice, problem: str) -> None:
         state.trouble = f"refused: {problem}"
+        if state.refused_since is None:
+            state.refused_since = self._clock.now()
         self._count(state.name, "refused")
         _log.warning("notice refused, not sent again", channel=state.name, error=problem, **_words(notice))
 
     def _through(self, state: ChannelState) -> None:
         if state.failing_since is not None:
             _log.info("channel recovered", channel=state.name, failures=state.failures)
-        state.trouble, state.failing_since, state.failures = None, None, 0
-        state.failed_at, state.not_before = None, None
+        state.trouble, state.failing_since, state.refused_since = None, None, None
+        state.failures, state.failed_at, state.not_before = 0, None, None
         state.sent_at = self._clock.now()
         self._count(state.name, "sent")
         reach("notify.after_send")

@@ -15,7 +15,9 @@ from daemon.workers import verify_keys
 from exchanges.sandbox.faults import Fault
 from exchanges.sandbox.keys import TRADING_KEY
 from market import failpoints
-from notifications.notice import Kind, Level
+from market.errors import NotifyRefused
+from notifications.notice import Kind, Level, Notice
+from notifications.outbox import Outbox
 from tests.cycle.house import QUICK, SETTLE, START, house, with_key
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -282,6 +284,29 @@ async def test_the_disk_of_the_state_is_looked_at_where_it_is_another(tmp_path, 
         found = named(there.app)
         assert set(found) == {"disk_low/state"}
         assert found["disk_low/state"].title == "the disk under the outbox and the state is full or nearly so"
+
+
+async def test_a_channel_that_refuses_everything_is_told(tmp_path):
+    """A revoked token answers promptly and takes nothing: no failure, and nobody is reached."""
+
+    class Strict:
+        name = "phone"
+
+        async def send(self, notice):
+            raise NotifyRefused("application token is invalid")
+
+    async with house(tmp_path) as there:
+        app = there.app
+        app.outbox = Outbox(tmp_path / "box", [Strict()], there.clock)
+        app.outbox.enqueue(Notice("d", "", Level.HIGH, "t", "b", there.clock.now()))
+        await app.outbox.deliver()
+        there.clock.set(there.clock.now() + timedelta(minutes=9))
+        assert named(app) == {}
+        there.clock.set(there.clock.now() + timedelta(minutes=1))
+        told = named(app)["channel/phone"]
+        assert told.title == "phone takes no notices"
+        assert told.detail == "refused: application token is invalid."
+        assert "what it refused is not sent again" in told.body
 
 
 async def test_a_state_that_is_gone_is_told(tmp_path):

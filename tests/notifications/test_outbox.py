@@ -255,10 +255,33 @@ async def test_a_refused_notice_is_not_sent_again_and_is_in_the_log(tmp_path):
     assert logs[0]["title"] == NOTICE.title
     assert outbox.channels["phone"].trouble == "refused: message cannot be blank"
     assert outbox.outcomes == {("phone", "refused"): 1}
+    assert outbox.channels["phone"].refused_since == outbox.channels["phone"].nothing_since == NOTICE.at
     outbox.enqueue(about("a", 2))
     await outbox.deliver()
     assert outbox.channels["phone"].trouble is None
+    assert outbox.channels["phone"].nothing_since is None
     assert [notice.dedupe for notice in phone.got] == ["a/2"]
+
+
+async def test_nothing_gets_through_since_the_first_failure_or_refusal(tmp_path):
+    """A refusal does not end an outage, nor begin it anew."""
+
+    class Moody(Phone):
+        async def send(self, notice):
+            raise moods.pop(0)
+
+    moods = [NotifyRefused("no"), NotifyFailed("no network"), NotifyRefused("no")]
+    clock = DrivenClock(NOTICE.at)
+    outbox = Outbox(tmp_path, [Moody()], clock)
+    outbox.enqueue(about("a", 1))
+    await outbox.deliver()
+    outbox.enqueue(about("a", 2))
+    for minutes in (1, 2):
+        clock.set(NOTICE.at + timedelta(minutes=minutes))
+        await outbox.deliver()
+    state = outbox.channels["phone"]
+    assert (state.refused_since, state.failing_since) == (NOTICE.at, NOTICE.at + timedelta(minutes=1))
+    assert state.nothing_since == NOTICE.at
 
 
 async def test_a_channels_surprise_loses_no_notice_and_shows_no_secret(tmp_path):
