@@ -133,6 +133,7 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             },
         )
         metrics.watch(board, store, progress, app.outbox, clock)
+        metrics.watch_quotas(app.emergencies)
         await store.write_config(config_hash, _config_text(settings, config_hash))
         if settings.in_shadow is not None:
             shadow_hash = settings.in_shadow.config_hash()

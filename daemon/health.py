@@ -13,6 +13,7 @@ from daemon.shadow import Shadow
 from market.hours import instant_iso
 from regime.analysis import ENGINE_VERSION
 
+MESSAGES_WARN, MESSAGES_WARN_SHARE = 100, 0.05  # left of a month's quota
 _RANK = {"pass": 0, "warn": 1, "fail": 2}
 
 
@@ -289,6 +290,14 @@ def _channels(app: App) -> dict[str, Any]:
         if channel.trouble is not None:
             since = "" if channel.failing_since is None else f" since {_iso(channel.failing_since)}"
             found.append(("warn", f"channel {name}: {channel.trouble}{since}; {waiting} notices wait"))
+    quotas = {}
+    for phone in app.emergencies:
+        if phone.quota is None:
+            continue
+        left, limit, reset = phone.quota.remaining, phone.quota.limit, _iso(phone.quota.reset_at)
+        quotas[phone.name] = {"remaining": left, "limit": limit, "reset_at": reset}
+        if left < MESSAGES_WARN or left < limit * MESSAGES_WARN_SHARE:
+            found.append(("warn", f"channel {phone.name}: {left} of {limit} messages left until {reset}"))
     not_durable = app.outbox.not_durable
     if not_durable:
         said = (
@@ -301,6 +310,7 @@ def _channels(app: App) -> dict[str, Any]:
         "status": status,
         "output": output,
         "not_durable": not_durable,
+        "quotas": quotas,
         "channels": shown,
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -14,6 +14,7 @@ from daemon.progress import Progress
 from exits.states import ExitState
 from market.ports import Clock
 from notifications.outbox import Outbox
+from notifications.pushover import PushoverChannel
 from regime.analysis import ENGINE_VERSION, Verdict
 from store.store import Store
 
@@ -108,6 +109,35 @@ class Metrics:
     def watch(self, board: Board, store: Store, progress: Progress, outbox: Outbox, clock: Clock) -> None:
         """Read the states of the daemon's parts at each scrape."""
         self.registry.register(_States(board, store, progress, outbox, clock))
+
+    def watch_quotas(self, channels: Sequence[PushoverChannel]) -> None:
+        """Read at each scrape what the channels have left of the month's messages."""
+        self.registry.register(_Quotas(channels))
+
+
+class _Quotas(Collector):
+    """What the service last told of the account's messages; nothing before its first answer."""
+
+    def __init__(self, channels: Sequence[PushoverChannel]) -> None:
+        self._channels = channels
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        remaining = GaugeMetricFamily(
+            "regimed_pushover_messages_remaining", "Left of the month's quota.", labels=["channel"]
+        )
+        limit = GaugeMetricFamily("regimed_pushover_messages_limit", "The month's quota.", labels=["channel"])
+        reset = GaugeMetricFamily(
+            "regimed_pushover_reset_timestamp_seconds", "When the quota begins anew.", labels=["channel"]
+        )
+        for channel in self._channels:
+            if channel.quota is not None:
+                remaining.add_metric([channel.name], channel.quota.remaining)
+                limit.add_metric([channel.name], channel.quota.limit)
+                reset.add_metric([channel.name], channel.quota.reset_at.timestamp())
+        yield from (remaining, limit, reset)
 
 
 class _States(Collector):
