@@ -23,6 +23,7 @@ from daemon.bell import Bells
 from daemon.board import Board, MarketState
 from daemon.emergencies import watch_emergencies
 from daemon.metrics import Metrics
+from daemon.progress import Progress
 from daemon.telling import remind, tell
 from daemon.told import ToldMemory
 from decisions.actions import ActionTaken
@@ -331,6 +332,7 @@ class Month:
             outbox=outbox,
             board=board,
             metrics=Metrics(),
+            progress=Progress(clock.monotonic, 180.0),
             bells=Bells([KEY], outbox.channels),
             told=ToldMemory(state / "told"),
         )
