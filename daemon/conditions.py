@@ -17,6 +17,7 @@ from exchanges.kucoin import MOST_CLOCK_OFFSET_S
 from notifications.anomalies import Condition
 from notifications.notice import Level
 from notifications.outbox import ChannelState
+from notifications.text import sentence
 from store.state import StoreState
 
 SLOW_S, MUCH_TOO_SLOW_S = 60.0, 300.0
@@ -62,7 +63,7 @@ def _stale(app: App, market: MarketState) -> Condition | None:
         market=market.key,
         level=Level.HIGH,
         title=f"{market.key}: no fresh hour",
-        detail=f"{newest}, {_lasting(age_s)} old (limit {_lasting(limit_s)}): {_sentence(why)}",
+        detail=f"{newest}, {_lasting(age_s)} old (limit {_lasting(limit_s)}): {sentence(why)}",
         body="Advice is withheld: look at your grids yourself, and at the exchange. Hours are owed, not lost:"
         " they are caught up, oldest first.",
         group=f"markets of {exchange}: no fresh hour",
@@ -100,7 +101,7 @@ def _failing(app: App, exchange: ExchangeState) -> Condition | None:
         worst = max(failing, key=lambda market: market.failures)
         shown.append(
             f"{len(failing)} of {len(own)} markets failed, {worst.key} {worst.failures} times in a row"
-            f" (limit {FAILURES}): {_sentence(worst.trouble or '')}"
+            f" (limit {FAILURES}): {sentence(worst.trouble or '')}"
         )
     return Condition(
         name=f"exchange_failing/{exchange.name}",
@@ -158,7 +159,7 @@ def _commits(board: Board, state: StoreState) -> Condition | None:
         market="",
         level=Level.HIGH,
         title="commits fail: nothing new is recorded",
-        detail=f"{_sentence(trouble)} {state.uncommitted} change-sets wait on disk.",
+        detail=f"{sentence(trouble)} {state.uncommitted} change-sets wait on disk.",
         body="Advice goes on, marked NOT RECORDED, as far as the disk allows. Look at the data repository's"
         " disk, rights and `git status`.",
     )
@@ -179,7 +180,7 @@ def _pushes(app: App, state: StoreState) -> Condition | None:
             market="",
             level=Level.HIGH,
             title="the remote holds another history: nothing is pushed",
-            detail=f"{waits} {_sentence(board.push_trouble or '')}",
+            detail=f"{waits} {sentence(board.push_trouble or '')}",
             body="Advice goes on; what you push there is not taken over. Mend data_repository.remote, or"
             " give it an empty repository.",
         )
@@ -187,7 +188,7 @@ def _pushes(app: App, state: StoreState) -> Condition | None:
         return None
     if board.push_failures:
         waits += f" {board.push_failures} pushes failed in a row (limit {limits.push_failures_warn}):"
-        waits += f" {_sentence(board.push_trouble or '')}"
+        waits += f" {sentence(board.push_trouble or '')}"
     return Condition(
         name="push_failing",
         market="",
@@ -265,13 +266,9 @@ def _channel(app: App, channel: ChannelState) -> Condition | None:
         f"No notice got through since {since:%d %b %H:%M} UTC. Waiting: {waiting},"
         " sent when it answers again; what it refused is not sent again. The log has them. Check the"
         " channel's key and the network.",
-        detail=_sentence(channel.trouble or ""),
+        detail=sentence(channel.trouble or ""),
     )
 
 
 def _lasting(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _sentence(text: str) -> str:
-    return text if not text or text.endswith((".", "!", "?")) else f"{text}."

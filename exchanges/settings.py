@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from exchanges.http import HttpSettings
 from exchanges.resilience import ResilienceSettings
 from market.costs import FEES_BY_KIND, Fees
+from market.origin import checked_origin
 
 
 class KucoinSettings(BaseModel):
@@ -27,14 +28,7 @@ class KucoinSettings(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _only_an_origin(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("expected http:// or https:// and a host")
-        if parts.username or parts.password:
-            raise ValueError("credentials do not belong into an address")
-        if parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError("expected scheme, host and port only")
-        return f"{parts.scheme}://{parts.netloc}"
+        return checked_origin(value)
 
     @property
     def is_private(self) -> bool:

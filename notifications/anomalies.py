@@ -15,6 +15,7 @@ from pydantic import AwareDatetime
 from market.hours import instant_iso
 from notifications.notice import MOST_BODY, MOST_TITLE, Kind, Level, Notice
 from notifications.settings import PacingSettings
+from notifications.text import cut
 
 SETTLED = timedelta(minutes=30)
 MOST_NAMED = 8
@@ -156,7 +157,7 @@ def _endings(over: Sequence[tuple[str, Told]], now: datetime) -> Iterable[Notice
             dedupe=f"anomaly/{name}/{instant_iso(told.since)}/over",
             market=_one_market(each.market for _, each in together),
             level=Level.QUIET,
-            title=_cut(f"over: {_title(told.title, told.group, len(together))}", MOST_TITLE),
+            title=cut(f"over: {_title(told.title, told.group, len(together))}", MOST_TITLE),
             body=what,
             at=now,
             kind=Kind.ANOMALY,
@@ -172,17 +173,17 @@ def _by_group(entries: Sequence[tuple[str, str, _T]]) -> list[list[_T]]:
 
 
 def _title(title: str, group: str, count: int) -> str:
-    return _cut(title if count == 1 else f"{count} {group}", MOST_TITLE)
+    return cut(title if count == 1 else f"{count} {group}", MOST_TITLE)
 
 
 def _body(conditions: Sequence[Condition], tail: str) -> str:
     first = conditions[0]
     if len(conditions) == 1 and not first.detail:
-        return f"{_cut(first.body, MOST_BODY - len(tail) - 1)} {tail}"
-    to_do = _cut(first.body, _MOST_TO_DO)
+        return f"{cut(first.body, MOST_BODY - len(tail) - 1)} {tail}"
+    to_do = cut(first.body, _MOST_TO_DO)
     room = MOST_BODY - len(to_do) - len(tail) - 2
     if len(conditions) == 1:
-        facts = _cut(first.detail, room)
+        facts = cut(first.detail, room)
     else:
         facts = _listed([(each.market or each.name, each.detail) for each in conditions], room)
     return f"{facts} {to_do} {tail}"
@@ -195,7 +196,7 @@ def _listed(named: Sequence[tuple[str, str]], room: int) -> str:
     for name, detail in named[:MOST_NAMED]:
         alike.setdefault(detail, []).append(name)
     each = (room - len(more)) // len(alike) - len("; ")
-    lines = [_cut(f"{', '.join(names)}: {detail}".rstrip(".: "), each) for detail, names in alike.items()]
+    lines = [cut(f"{', '.join(names)}: {detail}".rstrip(".: "), each) for detail, names in alike.items()]
     return "; ".join(lines) + more
 
 
@@ -214,7 +215,3 @@ def _one_market(markets: Iterable[str]) -> str:
 
 def _minute(instant: datetime) -> str:
     return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"

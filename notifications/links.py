@@ -12,4 +12,4 @@ def decision_link(link: str | None, decision: str) -> str | None:
         link: Scheme, host and port where the operator's browser reaches this program.
         decision: Id of the recommendation, `""` for none.
     """
-    return f"{link}/decisions/{quote(decision, safe='')}" if link and decision else None
+    return f"{link}/decisions/{quote(decision)}" if link and decision else None

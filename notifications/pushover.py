@@ -26,6 +26,7 @@ from notifications.links import decision_link
 from notifications.notice import MOST_BODY, MOST_TITLE, Level, Notice
 from notifications.receipts import OpenEmergency, ReceiptId, Receipts
 from notifications.settings import PushoverSettings
+from notifications.text import cut
 
 _log = structlog.get_logger("pushover")
 
@@ -229,8 +230,8 @@ class PushoverChannel:
         form = {
             "token": self._token.get_secret_value(),
             "user": self._user.get_secret_value(),
-            "message": _cut(notice.body.strip() or notice.title.strip() or notice.dedupe, MOST_BODY),
-            "title": _cut(notice.title, MOST_TITLE),
+            "message": cut(notice.body.strip() or notice.title.strip() or notice.dedupe, MOST_BODY),
+            "title": cut(notice.title, MOST_TITLE),
             "priority": str(PRIORITY[notice.level]),
             "timestamp": str(int(notice.at.timestamp())),
         }
@@ -408,10 +409,6 @@ def _refusal(answer: Answer) -> _Refusal:
         return _Refusal.model_validate_json(answer.body)
     except ValidationError:
         return _Refusal()
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
 def _tag(grid_id: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, time
 from pathlib import Path
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from market.origin import checked_origin
 
 
 class Section(BaseModel):
@@ -29,7 +30,7 @@ class PushoverSettings(Section):
     @field_validator("base_url")
     @classmethod
     def _an_origin(cls, value: str) -> str:
-        return _origin(value)
+        return checked_origin(value)
 
 
 class WebhookSettings(Section):
@@ -44,7 +45,7 @@ class AppriseSettings(Section):
     """Everything else (mail, Slack, Telegram, ...) through Apprise: the extra `notify`."""
 
     urls_file: Path = Field(description="Mounted file with one Apprise address a line.")
-    deadline_s: float = Field(30.0, gt=0, le=120, description="Longest wait for all of them, seconds.")
+    deadline_s: float = Field(30.0, gt=0, le=120, description="Longest wait for one of them, seconds.")
 
 
 class PingSettings(Section):
@@ -64,12 +65,8 @@ class QuietHours(Section):
 
     @field_validator("zone")
     @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"no time zone {zone!r}; expected an IANA name such as Europe/Berlin") from None
-        return zone
+    def _zone_is_known(cls, zone: str) -> str:
+        return _known_zone(zone)
 
     @model_validator(mode="after")
     def _not_empty(self) -> QuietHours:
@@ -94,8 +91,8 @@ class DigestSettings(Section):
 
     @field_validator("zone")
     @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        return QuietHours._known_zone(zone)  # noqa: SLF001 the same rule
+    def _zone_is_known(cls, zone: str) -> str:
+        return _known_zone(zone)
 
 
 class PacingSettings(Section):
@@ -130,15 +127,12 @@ class NotificationSettings(Section):
     @field_validator("link")
     @classmethod
     def _an_address(cls, value: str | None) -> str | None:
-        return None if value is None else _origin(value)
+        return None if value is None else checked_origin(value)
 
 
-def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("expected http:// or https:// and a host")
-    if parts.username or parts.password:
-        raise ValueError("credentials do not belong into an address")
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError("expected scheme, host and port only")
-    return f"{parts.scheme}://{parts.netloc}"
+def _known_zone(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"no time zone {zone!r}; expected an IANA name such as Europe/Berlin") from None
+    return zone

@@ -22,6 +22,7 @@ from daemon.operator import answer
 from daemon.progress import LoopWatchdog
 from decisions.actions import Answer
 from market import failpoints
+from notifications.links import decision_link
 from store.advice import Deed, decision_ids
 from tests.cycle.house import START, house
 from tests.servers import required
@@ -179,7 +180,9 @@ async def test_a_messages_link_tells_the_recommendation_as_explain_does(tmp_path
         assert page.headers["content-security-policy"].startswith("default-src 'none'")
         assert page.headers["cache-control"] == "no-store"
         async with httpx.AsyncClient() as client:
-            address = f"http://127.0.0.1:{port}/decisions/{decision_id}"
+            address = decision_link(f"http://127.0.0.1:{port}", decision_id)
+            assert address == f"http://127.0.0.1:{port}/decisions/{decision_id}"
+            assert (await client.get(address)).content == page.content
             head = await client.head(address)
             assert (head.status_code, head.content) == (200, b"")
             assert (await client.post(address)).status_code == 405

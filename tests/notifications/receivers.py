@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ USER = "uQiRzpo4DXghDmr9QzzfQu27cmVRsG"
 CENTRAL = ZoneInfo("America/Chicago")
 
 
-class Receiver:
+class Receiver(ABC):
     """An HTTP server whose requests can go wrong; `async with` it.
 
     Args:
@@ -52,8 +53,9 @@ class Receiver:
         self._site: web.TCPSite | None = None
         self.arrived = asyncio.Event()
 
+    @abstractmethod
     def routes(self) -> list[web.RouteDef]:
-        raise NotImplementedError
+        """Return what this one answers."""
 
     async def __aenter__(self) -> Self:
         app = web.Application()
