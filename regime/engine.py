@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from market.candles import Bars, no_bars
 from market.hours import Timeframe, instant_iso, instant_of_ts
@@ -14,6 +15,7 @@ from regime.analysis import Confidence, Insufficient, MetricReading, PriceRange,
 from regime.anchors import anchor_ts, same_anchor_since
 from regime.classifier import Signals, class_4h, distances, vetoed
 from regime.components.fold import ComponentFold, ComponentRows
+from regime.components.states import NO_ROW
 from regime.confidence import classic_confidence, evidence_confidence
 from regime.config import METRICS, RegimeConfig
 from regime.diagnostics import diagnose, early_warning, range_ok_medians, turnover_24h
@@ -23,9 +25,11 @@ from regime.precision import known
 from regime.ranges import Rows, range_at
 from regime.readings import read_metrics
 from regime.scores import p_transition
+from regime.series import NO_VERDICT, RegimeRows
 from regime.verdicts import MODELS, VerdictFold, fold_verdicts
 
 _READ = (Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.H4)
+_DAY_S = 86_400
 _CONTEXT = (Timeframe.M5, Timeframe.M15)
 _COMPONENTS = (Timeframe.M15, Timeframe.H1, Timeframe.H4)  # any other on request
 
@@ -99,10 +103,73 @@ class RegimeEngine:
         bars, name = self._since_anchor(window, bars)
         empty = ComponentFold.start(timeframe, window.price_scale)
         fold = folded(self._components, name, empty, bars, self.config)
-        first = int(np.searchsorted(bars.ts, same_anchor_since(timeframe, window.hour)))
-        if name[2] != window.first_ts.get(timeframe, int(bars.ts[0])):
-            first = max(first, self.config.history.anchor_minimum_bars - 1)
+        first = int(np.searchsorted(bars.ts, self._told_from(window, bars, name)))
         return fold.told(first, len(bars))
+
+    def regimes(self, window: MarketWindow, timeframe: Timeframe) -> tuple[RegimeRows, int]:
+        """Return the rows of the window's newest bars: components, and on 1h the verdict beside them.
+
+        Args:
+            window: Closed bars. For the verdicts of its whole month it has to reach back as far as the window
+                of the month's first hour; the newest hour's own row needs no more than its own window.
+            timeframe: Whose bars; any that the window holds.
+
+        Returns:
+            The rows of the window's month (1m and 5m: day), oldest first, and the instant from which they are
+            told: bars that open before it fold from another anchor, their own hours' windows tell them.
+        """
+        bars = _bars(window, timeframe)
+        start = same_anchor_since(timeframe, window.hour)
+        if not len(bars):
+            return RegimeRows.none(timeframe), start
+        if timeframe is not Timeframe.H1:
+            rows = self.components(window, timeframe)
+            bars, name = self._since_anchor(window, bars)
+            return RegimeRows.of(timeframe, rows.ts, rows.columns), self._told_from(window, bars, name)
+        return self._hourly_regimes(window, bars)
+
+    def _hourly_regimes(self, window: MarketWindow, known_hours: Bars) -> tuple[RegimeRows, int]:
+        hours, name = self._since_anchor(window, known_hours)
+        start = self._told_from(window, hours, name)
+        fold = folded(self._hours, name, HourFold.start(window.price_scale), hours, self.config)
+        verdict = np.full(len(hours), NO_VERDICT, dtype=np.int8)
+        known_4h = _bars(window, Timeframe.H4)
+        if len(known_4h):
+            four_hours, name_4h = self._since_anchor(window, known_4h)
+            empty = MetricFold.start(Timeframe.H4, window.price_scale)
+            fold_4h = folded(self._four_hours, name_4h, empty, four_hours, self.config)
+            verdicts = self._judged(name + name_4h, fold, fold_4h, _last_closed(four_hours, hours))
+            told = verdicts.tracks[self.config.score_model].verdict
+            verdict = np.where(self._long_enough(known_hours, known_4h, hours), told, NO_VERDICT)
+            since = self._told_from(window, four_hours, name_4h)
+            if since > same_anchor_since(Timeframe.H1, window.hour):
+                start = max(start, since + Timeframe.H4.seconds - Timeframe.H1.seconds)
+        first = int(np.searchsorted(hours.ts, start))
+        first += int(np.count_nonzero(fold.components.trend[first : len(hours)] == NO_ROW))
+        return RegimeRows.of(
+            Timeframe.H1,
+            hours.ts[first:],
+            fold.components.rows(first, len(hours)),
+            verdict[first:],
+        ), start
+
+    def _told_from(self, window: MarketWindow, bars: Bars, name: Name) -> int:
+        """Return the instant from which the bars of the window's month fold from the anchor in `name`."""
+        start, least = same_anchor_since(bars.timeframe, window.hour), self.config.history.anchor_minimum_bars
+        if not len(bars) or name[2] == window.first_ts.get(bars.timeframe, int(bars.ts[0])):
+            return start
+        end = window.hour.close_ts
+        return max(start, int(bars.ts[least - 1]) if len(bars) >= least else end)
+
+    def _long_enough(self, known_hours: Bars, known_4h: Bars, hours: Bars) -> NDArray[np.bool_]:
+        """Say of each hour whether its own window held enough 1h and 4h bars to be judged."""
+        history, closes = self.config.history, hours.ts + Timeframe.H1.seconds
+        enough = np.ones(len(hours), dtype=np.bool_)
+        for bars, needed in ((known_hours, history.minimum_hours), (known_4h, history.minimum_four_hours)):
+            since = np.searchsorted(bars.ts, closes - history.days(bars.timeframe) * _DAY_S)
+            until = np.searchsorted(bars.ts + bars.timeframe.seconds, closes, side="right")
+            enough &= until - since >= needed
+        return enough
 
     def _too_short(self, window: MarketWindow, hours: Bars, four_hours: Bars) -> str | None:
         history = self.config.history
