@@ -80,6 +80,10 @@ class Bars:
         """Return the rows [first, last), as views."""
         return Bars(self.timeframe, *(column[first:last] for column in self.columns()))
 
+    def at(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Bars:
+        """Return some of the bars, by place or by mask."""
+        return Bars(self.timeframe, *(column[rows] for column in self.columns()))
+
     def rescaled(self, price_factor: int, volume_factor: int) -> Bars:
         """Return the bars brought to a finer scale; both factors are powers of ten, 1 or more.
 

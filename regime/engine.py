@@ -139,7 +139,7 @@ class RegimeEngine:
             empty = MetricFold.start(Timeframe.H4, window.price_scale)
             fold_4h = folded(self._four_hours, name_4h, empty, four_hours, self.config)
             verdicts = self._judged(name + name_4h, fold, fold_4h, _last_closed(four_hours, hours))
-            told = verdicts.tracks[self.config.score_model].verdict
+            told = verdicts.tracks[self.config.score_model].verdict[: len(hours)]
             verdict = np.where(self._long_enough(known_hours, known_4h, hours), told, NO_VERDICT)
             since = self._told_from(window, four_hours, name_4h)
             if since > same_anchor_since(Timeframe.H1, window.hour):

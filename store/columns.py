@@ -369,7 +369,7 @@ def _completed(better: Bars, other: Bars) -> Bars:
         return better
     if not len(better):
         return other
-    other = _only(other, ~np.isin(other.ts, better.ts, assume_unique=True))
+    other = other.at(~np.isin(other.ts, better.ts, assume_unique=True))
     if not len(other):
         return better
     if other.ts[-1] < better.ts[0]:
@@ -377,8 +377,4 @@ def _completed(better: Bars, other: Bars) -> Bars:
     if better.ts[-1] < other.ts[0]:
         return joined([better, other])
     both = joined([other, better])
-    return _only(both, np.argsort(both.ts, kind="stable"))
-
-
-def _only(bars: Bars, rows: Any) -> Bars:
-    return Bars(bars.timeframe, *(column[rows] for column in bars.columns()))
+    return both.at(np.argsort(both.ts, kind="stable"))

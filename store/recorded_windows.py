@@ -135,4 +135,4 @@ def _overlaid(parts: list[Bars]) -> Bars:
     order = np.lexsort((rank, whole.ts))
     ts = whole.ts[order]
     last = order[np.r_[ts[1:] != ts[:-1], True]]
-    return Bars(whole.timeframe, *(column[last] for column in whole.columns()))
+    return whole.at(last)
