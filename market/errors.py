@@ -18,7 +18,8 @@ RegimedError
 │   ├── RepositoryLocked         stop at boot, exit 2: another daemon writes it
 │   ├── CommitFailed             tell the operator anyway, marked unrecorded
 │   ├── PushFailed               keep, try later, say so on /health
-│   └── HistoryRefused           a change would break immutability: refuse it by name
+│   ├── HistoryRefused           a change would break immutability: refuse it by name
+│   └── IndexUnavailable         go on without the index, compute, fill the gap later
 ├── NotifyFailed                 stays in the outbox, falls back to the log
 └── NotifyRefused                is not sent again, falls back to the log
 """
@@ -189,6 +190,19 @@ class HistoryRefused(StoreError):
     def __init__(self, path: str, problem: str) -> None:
         self.path, self.problem = path, problem
         super().__init__(f"{path}: {problem}")
+
+
+class IndexUnavailable(StoreError):
+    """Raised when the index of regimes cannot answer or take rows now; it is derived, nothing is lost.
+
+    Args:
+        where: The file, or the server's URL without its password.
+        problem: What happened and what to do.
+    """
+
+    def __init__(self, where: str, problem: str) -> None:
+        self.where, self.problem = where, problem
+        super().__init__(f"index {where}: {problem}")
 
 
 class NotifyFailed(RegimedError):

@@ -1,0 +1,1 @@
+"""The derived index of regimes and candles: two engines, one interface, never the truth."""
