@@ -1,0 +1,238 @@
+"""The index kept in step with the data repository: what changed since its commit is made anew, no more.
+
+The index is derived and may be away: then it falls behind, and the next pass that finds it again brings it up
+to the newest commit. Nothing waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from market.hours import HOUR_S, Hour, Timeframe, hours_between
+from market.window import MarketWindow
+from regime.engine import RegimeEngine
+from regime.series import STORED, RegimeRules
+from store.commits import CommittedChanges
+from store.index.regime_index import RegimeIndex
+from store.index.state import SeriesState
+from store.regime_rows import (
+    RepositoryRegimes,
+    SeriesPart,
+    changed_from,
+    market_keys,
+    own_rows,
+    recorded_span,
+)
+
+HOUR_BY_HOUR = 48  # hours that are made from their own windows; more are made by the month
+ONE_WRITE_S = 370 * 86_400  # seconds of bars in one transaction
+
+
+class WindowReader(Protocol):
+    """Gives the window of an hour as known now; the daemon's reads through its own cache."""
+
+    def __call__(self, key: str, hour: Hour) -> MarketWindow: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What of one market is to be made: for each timeframe the bars that open in [start, end)."""
+
+    key: str
+    spans: Mapping[Timeframe, tuple[int, int]]
+
+    @property
+    def start_ts(self) -> int:
+        return min(start for start, _ in self.spans.values())
+
+    @property
+    def end_ts(self) -> int:
+        return max(end for _, end in self.spans.values())
+
+    @property
+    def hours(self) -> int:
+        return -(-(self.end_ts - self.start_ts) // HOUR_S)
+
+
+@dataclass(slots=True)
+class Pass:
+    """What one pass over all markets did.
+
+    Attributes:
+        rows: Written.
+        series: Written to.
+        rebuilt: Series of other rules, or of a history that is not this repository's, made anew.
+        faults: Files that could not be read, and so count as not there.
+    """
+
+    rows: int = 0
+    series: int = 0
+    rebuilt: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+class IndexKeeper:
+    """Brings the index up to the newest commit; one pass at a time, blocking.
+
+    Args:
+        index: Where rows go.
+        regimes: Computes rows by the month.
+        engine: Computes those of single hours.
+        rules: Of both.
+        changes: The repository's history.
+        now: When rows are made.
+        window: Reads single hours; None makes everything by the month.
+    """
+
+    def __init__(
+        self,
+        index: RegimeIndex,
+        regimes: RepositoryRegimes,
+        engine: RegimeEngine,
+        rules: RegimeRules,
+        changes: CommittedChanges,
+        now: Callable[[], datetime],
+        window: WindowReader | None = None,
+    ) -> None:
+        self._index, self._regimes, self._engine, self._rules = index, regimes, engine, rules
+        self._changes, self._now, self._window = changes, now, window
+        self._noticed: str | None = None
+
+    def catch_up(self, told: Callable[[str, int, int], None] | None = None) -> Pass:
+        """Write what is owed of every market.
+
+        Args:
+            told: Is told after each piece: the market, hours done and hours owed in all.
+
+        Raises:
+            IndexUnavailable: The index is away; what was written stays.
+        """
+        done, head = Pass(), self._changes.head()
+        if head is None:
+            return done
+        self._notice(head)
+        states = self._index.states()
+        owed = [
+            found for key in market_keys(self._regimes.root) if (found := self._owed(key, states, head, done))
+        ]
+        hours, all_hours = 0, sum(each.hours for each in owed)
+        for each in owed:
+            for until in self._write(each, head, done):
+                if told is not None:
+                    told(each.key, hours + (until - each.start_ts) // HOUR_S, all_hours)
+            hours += each.hours
+        done.faults += self._regimes.faults()
+        return done
+
+    def _notice(self, head: str) -> None:
+        if self._noticed is not None and self._noticed != head:
+            self._regimes.notice(self._changes.since(self._noticed, head) or ())
+        self._noticed = head
+
+    def _owed(
+        self, key: str, states: Mapping[tuple[str, Timeframe], SeriesState], head: str, done: Pass
+    ) -> Owed | None:
+        span = recorded_span(self._regimes.root, key)
+        if span is None:
+            return None
+        spans: dict[Timeframe, tuple[int, int]] = {}
+        for timeframe in STORED:
+            first, end = (timeframe.floor(instant) for instant in span)
+            state = states.get((key, timeframe))
+            start = first if state is None else self._start(state, key, head, first, done)
+            if start < end:
+                spans[timeframe] = (start, end)
+            elif state is not None and state.source != head:
+                self._index.mark(key, timeframe, head)
+        return Owed(key, spans) if spans else None
+
+    def _start(self, state: SeriesState, key: str, head: str, first: int, done: Pass) -> int:
+        """Return from when on a stored series has to be made anew."""
+        paths = None if state.rules != self._rules else self._changes.since(state.source, head)
+        if paths is None:
+            done.rebuilt += 1
+            return first
+        changed = changed_from(paths).get(key, state.filled_to_ts)
+        return max(first, min(state.filled_to_ts, state.timeframe.floor(changed)))
+
+    def _write(self, owed: Owed, head: str, done: Pass) -> Iterator[int]:
+        """Write a market's rows, a year at most at a time; yields how far it came."""
+        if self._window is not None and owed.hours <= HOUR_BY_HOUR:
+            pieces = self._hour_by_hour(owed, self._window)
+        else:
+            pieces = self._by_month(owed)
+        held: dict[Timeframe, SeriesPart] = {each: SeriesPart.none(each) for each in owed.spans}
+        since = owed.start_ts
+        for until, parts in pieces:
+            for timeframe, part in parts.items():
+                held[timeframe] = held[timeframe].followed_by(part.between(*owed.spans[timeframe]))
+            if until - since >= ONE_WRITE_S or until >= owed.end_ts:
+                for timeframe, part in held.items():
+                    self._insert(owed, timeframe, part, (since, until), head, done)
+                held, since = {each: SeriesPart.none(each) for each in owed.spans}, until
+            yield until
+
+    def _insert(
+        self,
+        owed: Owed,
+        timeframe: Timeframe,
+        part: SeriesPart,
+        piece: tuple[int, int],
+        head: str,
+        done: Pass,
+    ) -> None:
+        start, end = owed.spans[timeframe]
+        start, end = max(start, timeframe.floor(piece[0])), min(end, timeframe.floor(piece[1]))
+        if start >= end:
+            return
+        state = self._index.state(owed.key, timeframe)
+        if state is not None and state.rules == self._rules:
+            finer = part.price_scale > state.price_scale or part.volume_scale > state.volume_scale
+            if finer and len(part.bars):
+                part, start = self._from_the_beginning(owed.key, timeframe, end), 0
+            else:
+                part = part.rescaled(
+                    max(part.price_scale, state.price_scale), max(part.volume_scale, state.volume_scale)
+                )
+        self._index.insert_regimes(
+            owed.key,
+            timeframe,
+            part.rows,
+            part.bars,
+            price_scale=part.price_scale,
+            volume_scale=part.volume_scale,
+            start_ts=start,
+            filled_to_ts=end,
+            rules=self._rules,
+            source=head,
+            created_at=self._now(),
+        )
+        done.rows += len(part.rows)
+        done.series += 1
+
+    def _from_the_beginning(self, key: str, timeframe: Timeframe, end_ts: int) -> SeriesPart:
+        """Return the whole series: its prices have got finer, and one series has one scale."""
+        span = recorded_span(self._regimes.root, key)
+        assert span is not None, "something of it is being written"
+        return self._regimes.part(key, timeframe, span[0], end_ts).between(0, end_ts)
+
+    def _by_month(self, owed: Owed) -> Iterator[tuple[int, Mapping[Timeframe, SeriesPart]]]:
+        start, end = owed.start_ts, -(-owed.end_ts // HOUR_S) * HOUR_S
+        return self._regimes.parts(owed.key, list(owed.spans), start, end)
+
+    def _hour_by_hour(
+        self, owed: Owed, read: WindowReader
+    ) -> Iterator[tuple[int, Mapping[Timeframe, SeriesPart]]]:
+        for hour in hours_between(Hour.of_ts(owed.start_ts), Hour.of_ts(owed.end_ts - 1).plus(1)):
+            window, parts = read(owed.key, hour), {}
+            for timeframe in owed.spans:
+                if hour.close_ts % timeframe.seconds:
+                    continue
+                opened = hour.close_ts - max(timeframe.seconds, HOUR_S)
+                bars = window.bars[timeframe].between(opened, hour.close_ts)
+                rows = own_rows(self._engine, window, timeframe)
+                parts[timeframe] = SeriesPart(bars, rows, window.price_scale, window.volume_scale)
+            yield hour.close_ts, parts

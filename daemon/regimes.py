@@ -1,0 +1,458 @@
+"""The history of regimes as users ask for it: stored rows first, what is not stored computed from the files.
+
+Every call is blocking and may take a while: callers with an event loop run it in a thread. Rows are as known
+now; what was known when an hour was judged stands in its record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from market.candles import Bars
+from market.errors import IndexUnavailable, RegimedError
+from market.hours import HOUR_S, Timeframe
+from regime.series import (
+    STORED,
+    Period,
+    RegimeCounts,
+    RegimeRows,
+    RegimeRules,
+    periods_of,
+)
+from store.commits import CommittedChanges
+from store.index.regime_index import RegimeIndex
+from store.index.state import PricedPeriod, SeriesState
+from store.regime_rows import RepositoryRegimes, SeriesPart, changed_from, market_keys, recorded_span
+
+T = TypeVar("T")
+COMPUTED_AT_ONCE = 370 * 86_400  # seconds of bars that are computed for one answer before it asks to go on
+STATE_S = 1.0
+_PATIENCE_S = 5.0
+
+
+class RegimesBusy(RegimedError):
+    """Others are being computed; ask again in a few seconds."""
+
+
+class UnknownMarket(RegimedError):
+    """The repository holds nothing of a market; `known` are those it holds."""
+
+    def __init__(self, key: str, known: list[str]) -> None:
+        self.key, self.known = key, known
+        super().__init__(f"no data of a market {key!r}; known: {', '.join(known) or 'none'}")
+
+
+@dataclass(frozen=True, slots=True)
+class RowFilter:
+    """Which rows are wanted; None wants all.
+
+    Attributes:
+        simplified: Place in `SIMPLIFIED`.
+        verdict: Place in `VERDICTS`.
+        min_confidence: Ten-thousandths.
+    """
+
+    simplified: int | None = None
+    verdict: int | None = None
+    min_confidence: int | None = None
+
+    def keep(self, rows: RegimeRows) -> NDArray[np.bool_]:
+        """Say of each row whether it is wanted."""
+        wanted = np.ones(len(rows), dtype=np.bool_)
+        if self.simplified is not None:
+            wanted &= rows.simplified == self.simplified
+        if self.verdict is not None:
+            wanted &= rows.verdict == self.verdict
+        if self.min_confidence is not None:
+            wanted &= rows.confidence >= self.min_confidence
+        return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class MarketSpan:
+    """What is known of a market: whole hours [start_ts, end_ts) of data, and how far each is stored."""
+
+    key: str
+    start_ts: int
+    end_ts: int
+    stored_to: dict[Timeframe, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RegimePage:
+    """Rows of one answer.
+
+    Attributes:
+        rows: Oldest first.
+        bars: Those of the same opens, if asked for.
+        price_scale, volume_scale: Of the bars; 1 without.
+        stored_before_ts: Rows that open before it came from the index, the others were computed.
+        next_ts: Where to go on; None at the end of the range.
+    """
+
+    rows: RegimeRows
+    bars: Bars | None
+    price_scale: int
+    volume_scale: int
+    stored_before_ts: int
+    next_ts: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodPage:
+    """Periods of one answer, oldest first, in one price scale."""
+
+    timeframe: Timeframe
+    periods: list[PricedPeriod]
+    price_scale: int
+    ongoing_last_ts: int | None  # last_ts of the newest row known: a period that ends there may go on
+    next_ts: int | None
+
+
+class RegimeHistory:
+    """Answers from index and files; thread-safe.
+
+    Args:
+        index: None computes everything.
+        regimes: Computes rows; used by one thread at a time.
+        rules: In force: stored rows of other rules are stale, and never served.
+        changes: The repository's history.
+        monotonic: Real seconds; what the index says of its series is asked for anew after `STATE_S`.
+    """
+
+    def __init__(
+        self,
+        index: RegimeIndex | None,
+        regimes: RepositoryRegimes,
+        rules: RegimeRules,
+        changes: CommittedChanges,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._index, self._regimes, self._rules = index, regimes, rules
+        self._changes, self._monotonic = changes, monotonic
+        self._computing = Lock()
+        self._noticed = changes.head()
+        self._states: dict[tuple[str, Timeframe], SeriesState] = {}
+        self._states_until = 0.0
+
+    def forget(self) -> None:
+        """Ask the index anew: it was written."""
+        self._states_until = 0.0
+
+    # -- what there is
+
+    def markets(self) -> list[MarketSpan]:
+        """Return what is known of each market, by key."""
+        found = []
+        for key in market_keys(self._regimes.root):
+            span = recorded_span(self._regimes.root, key)
+            if span is not None:
+                stored = {each: fresh for each in STORED if (fresh := self._fresh(key, each)[1]) is not None}
+                found.append(MarketSpan(key, *span, stored))
+        return found
+
+    def span(self, key: str, timeframe: Timeframe) -> tuple[int, int]:
+        """Return the whole recorded span of a market in bars of a timeframe.
+
+        Raises:
+            UnknownMarket: Nothing is recorded.
+        """
+        span = recorded_span(self._regimes.root, key)
+        if span is None:
+            raise UnknownMarket(key, market_keys(self._regimes.root))
+        return timeframe.floor(span[0]), timeframe.floor(span[1])
+
+    # -- answers
+
+    def version(self, key: str, timeframe: Timeframe, end_ts: int) -> str | None:
+        """Return a name that changes whenever an answer about what opens before `end_ts` may.
+
+        It reads no rows: cheap enough for every request. None where no history tells of changes.
+        """
+        state, fresh_to = self._fresh(key, timeframe)
+        if state is not None and fresh_to is not None and end_ts <= fresh_to:
+            return f"{self._rules.parameters[-12:]}-{self._rules.engine_version}-{state.revision}"
+        head = self._changes.head()
+        return None if head is None else f"{self._rules.parameters[-12:]}-{self._rules.engine_version}-{head}"
+
+    def rows(
+        self,
+        key: str,
+        timeframe: Timeframe,
+        start_ts: int,
+        end_ts: int,
+        *,
+        limit: int,
+        where: RowFilter = RowFilter(),
+        candles: bool = False,
+    ) -> RegimePage:
+        """Return the rows of the bars that open in [start_ts, end_ts), at most `limit`.
+
+        Raises:
+            UnknownMarket: Nothing is recorded.
+            RegimesBusy: What is not stored cannot be computed now.
+        """
+        start_ts, end_ts = self._clipped(key, timeframe, start_ts, end_ts)
+        fresh_to = min(self._stored_to(key, timeframe), end_ts)
+        rows = RegimeRows.none(timeframe)
+        if start_ts < fresh_to:
+            stored = self._of_index(
+                lambda index: index.get_regimes(
+                    key,
+                    timeframe,
+                    start_ts,
+                    fresh_to,
+                    limit=limit + 1,
+                    simplified=where.simplified,
+                    verdict=where.verdict,
+                    min_confidence=where.min_confidence,
+                )
+            )
+            rows, fresh_to = (rows, start_ts) if stored is None else (stored, fresh_to)
+        next_ts: int | None = None
+        part = SeriesPart.none(timeframe)
+        if len(rows) <= limit and fresh_to < end_ts:
+            first = max(start_ts, fresh_to)
+            until = min(end_ts, first + COMPUTED_AT_ONCE)
+            wanted = limit - len(rows)
+            part = self._computed(
+                key, timeframe, first, until, lambda p: int(where.keep(p.rows).sum()) > wanted
+            )
+            rows = rows.followed_by(part.rows.where(where.keep(part.rows)))
+            next_ts = until if until < end_ts else None
+        if len(rows) > limit:
+            rows, next_ts = rows.where(slice(0, limit)), int(rows.ts[limit])
+        bars, scales = None, (1, 1)
+        if candles:
+            bars, scales = self._candles_of(key, timeframe, rows, fresh_to, part)
+        return RegimePage(rows, bars, *scales, stored_before_ts=fresh_to, next_ts=next_ts)
+
+    def counts(self, key: str, timeframe: Timeframe, start_ts: int, end_ts: int) -> RegimeCounts:
+        """Return what the rows of [start_ts, end_ts) count up to.
+
+        Raises:
+            UnknownMarket, RegimesBusy: See `rows`.
+        """
+        start_ts, end_ts = self._clipped(key, timeframe, start_ts, end_ts)
+        state, fresh = self._fresh(key, timeframe)
+        if state is not None and fresh is not None and end_ts <= fresh:
+            whole = state.first_ts is None or start_ts <= state.first_ts
+            whole = whole and fresh == state.filled_to_ts and end_ts >= fresh
+            span = (None, None) if whole else (start_ts, end_ts)
+            found = self._of_index(lambda index: index.get_regime_stats(key, timeframe, *span))
+            if found is not None:
+                return found
+        return RegimeCounts.of(self._whole(key, timeframe, start_ts, end_ts).rows)
+
+    def periods(
+        self,
+        key: str,
+        timeframe: Timeframe,
+        start_ts: int,
+        end_ts: int,
+        *,
+        regime: int | None = None,
+        limit: int,
+    ) -> PeriodPage:
+        """Return the periods that overlap [start_ts, end_ts), whole, at most `limit`; one regime's or all.
+
+        Raises:
+            UnknownMarket, RegimesBusy: See `rows`.
+        """
+
+        def wanted(period: Period) -> bool:
+            overlaps = period.first_ts < end_ts and period.last_ts >= start_ts
+            return overlaps and (regime is None or period.regime == regime)
+
+        return self._periods(
+            key,
+            timeframe,
+            (start_ts, end_ts),
+            limit,
+            lambda index, start, end: index.periods(
+                key, timeframe, start, end, regime=regime, limit=limit + 1
+            ),
+            wanted,
+        )
+
+    def transitions(
+        self,
+        key: str,
+        timeframe: Timeframe,
+        start_ts: int,
+        end_ts: int,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int,
+    ) -> PeriodPage:
+        """Return the periods that begin in [start_ts, end_ts) right after another one, at most `limit`.
+
+        Raises:
+            UnknownMarket, RegimesBusy: See `rows`.
+        """
+
+        def wanted(period: Period) -> bool:
+            begins = start_ts <= period.first_ts < end_ts and period.previous is not None
+            return (
+                begins
+                and (before is None or period.previous == before)
+                and (after is None or period.regime == after)
+            )
+
+        return self._periods(
+            key,
+            timeframe,
+            (start_ts, end_ts),
+            limit,
+            lambda index, start, end: index.transitions(
+                key, timeframe, start, end, before=before, after=after, limit=limit + 1
+            ),
+            wanted,
+        )
+
+    # -- how
+
+    def _periods(
+        self,
+        key: str,
+        timeframe: Timeframe,
+        asked: tuple[int, int],
+        limit: int,
+        stored: Callable[[RegimeIndex, int, int], list[PricedPeriod]],
+        wanted: Callable[[Period], bool],
+    ) -> PeriodPage:
+        start_ts, end_ts = self._clipped(key, timeframe, *asked)
+        state, fresh = self._fresh(key, timeframe)
+        found, scale, newest = None, 1, None
+        if state is not None and fresh == state.filled_to_ts and end_ts <= state.filled_to_ts:
+            found = self._of_index(lambda index: stored(index, start_ts, end_ts))
+            scale, newest = state.price_scale, state.last_ts
+        if found is None:
+            part = self._with_its_runs(key, timeframe, start_ts, end_ts)
+            scale = part.price_scale
+            newest = int(part.rows.ts[-1]) if len(part.rows) else None
+            found = [each for each in _priced(part) if wanted(each.period)]
+        page, rest = found[:limit], found[limit:]
+        return PeriodPage(timeframe, page, scale, newest, rest[0].period.first_ts if rest else None)
+
+    def _with_its_runs(self, key: str, timeframe: Timeframe, start_ts: int, end_ts: int) -> SeriesPart:
+        """Return the rows of a range, and as many before and after it as its first and last period need."""
+        first, last = self.span(key, timeframe)
+        step = 31 * 86_400 if timeframe in STORED else 86_400
+        while True:
+            part = self._whole(key, timeframe, start_ts, end_ts)
+            runs = periods_of(part.rows)
+            open_before = bool(runs) and runs[0].first_ts == start_ts and start_ts > first
+            open_after = bool(runs) and runs[-1].last_ts == end_ts - timeframe.seconds and end_ts < last
+            if not open_before and not open_after:
+                return part
+            start_ts = max(first, start_ts - step) if open_before else start_ts
+            end_ts = min(last, end_ts + step) if open_after else end_ts
+
+    def _whole(self, key: str, timeframe: Timeframe, start_ts: int, end_ts: int) -> SeriesPart:
+        """Return stored and computed rows of a range with their bars."""
+        state, fresh = self._fresh(key, timeframe)
+        part = SeriesPart.none(timeframe)
+        fresh_to = start_ts
+        if state is not None and fresh is not None and start_ts < fresh:
+            until = min(fresh, end_ts)
+            read = self._of_index(
+                lambda index: SeriesPart(
+                    index.get_candles(key, timeframe, start_ts, until),
+                    index.get_regimes(key, timeframe, start_ts, until),
+                    state.price_scale,
+                    state.volume_scale,
+                )
+            )
+            part, fresh_to = (part, start_ts) if read is None else (read, until)
+        if fresh_to < end_ts:
+            part = part.followed_by(self._computed(key, timeframe, fresh_to, end_ts, None))
+        return part
+
+    def _computed(
+        self,
+        key: str,
+        timeframe: Timeframe,
+        start_ts: int,
+        end_ts: int,
+        enough: Callable[[SeriesPart], bool] | None,
+    ) -> SeriesPart:
+        if not self._computing.acquire(timeout=_PATIENCE_S):
+            raise RegimesBusy("other regimes are being computed from the files; ask again in a few seconds")
+        try:
+            self._notice()
+            return self._regimes.part(
+                key, timeframe, start_ts - start_ts % HOUR_S, -(-end_ts // HOUR_S) * HOUR_S, enough
+            ).between(start_ts, end_ts)
+        finally:
+            self._computing.release()
+
+    def _notice(self) -> None:
+        """Read anew what changed since files were read last."""
+        head = self._changes.head()
+        if head is None or head == self._noticed:
+            return
+        if self._noticed is not None:
+            self._regimes.notice(self._changes.since(self._noticed, head) or ())
+        self._noticed = head
+
+    def _clipped(self, key: str, timeframe: Timeframe, start_ts: int, end_ts: int) -> tuple[int, int]:
+        first, last = self.span(key, timeframe)
+        start_ts = max(-(-start_ts // timeframe.seconds) * timeframe.seconds, first)
+        return start_ts, max(start_ts, min(-(-end_ts // timeframe.seconds) * timeframe.seconds, last))
+
+    def _stored_to(self, key: str, timeframe: Timeframe) -> int:
+        return self._fresh(key, timeframe)[1] or 0
+
+    def _fresh(self, key: str, timeframe: Timeframe) -> tuple[SeriesState | None, int | None]:
+        """Return the stored series and until when its rows may be served: of these rules, of these files."""
+        if self._monotonic() >= self._states_until:
+            self._states = self._of_index(lambda index: index.states()) or {}
+            self._states_until = self._monotonic() + STATE_S
+        state = self._states.get((key, timeframe))
+        if state is None or state.rules != self._rules:
+            return None, None
+        head = self._changes.head()
+        if head == state.source:
+            return state, state.filled_to_ts
+        paths = None if head is None else self._changes.since(state.source, head)
+        if paths is None:
+            return None, None
+        changed = changed_from(paths).get(key)
+        if changed is None:
+            return state, state.filled_to_ts
+        return state, min(state.filled_to_ts, timeframe.floor(changed))
+
+    def _of_index(self, ask: Callable[[RegimeIndex], T]) -> T | None:
+        """Return what the index answers; None without one, or while it is away: then files answer."""
+        if self._index is None:
+            return None
+        try:
+            return ask(self._index)
+        except IndexUnavailable:
+            return None
+
+    def _candles_of(
+        self, key: str, timeframe: Timeframe, rows: RegimeRows, fresh_to: int, part: SeriesPart
+    ) -> tuple[Bars, tuple[int, int]]:
+        held = SeriesPart.none(timeframe)
+        if len(rows) and rows.ts[0] < fresh_to:
+            held = self._whole(key, timeframe, int(rows.ts[0]), min(fresh_to, int(rows.ts[-1]) + 1))
+        whole = held.followed_by(part)
+        places = np.searchsorted(whole.bars.ts, rows.ts)
+        return whole.bars.at(places), (whole.price_scale, whole.volume_scale)
+
+
+def _priced(part: SeriesPart) -> list[PricedPeriod]:
+    runs = periods_of(part.rows)
+    first = np.searchsorted(part.bars.ts, [run.first_ts for run in runs])
+    last = np.searchsorted(part.bars.ts, [run.last_ts for run in runs])
+    opens, closes = part.bars.open[first].tolist(), part.bars.close[last].tolist()
+    return [PricedPeriod(*told) for told in zip(runs, opens, closes, strict=True)]
