@@ -7,29 +7,35 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
+import anyio.from_thread
 import structlog
 import yaml
 
 from daemon.bell import Bells
 from daemon.board import Board, ExchangeState, MarketState
+from daemon.indexing import IndexKeeper, IndexPlace
 from daemon.metrics import Metrics
 from daemon.progress import Progress
+from daemon.regimes import RegimeHistory
 from daemon.settings import MarketSettings, Settings
 from daemon.shadow import Shadow
 from daemon.told import ToldMemory
 from decisions.inputs import Policy
 from exchanges.breaker import BreakerState
 from exchanges.opening import open_exchange
-from market.hours import Timeframe
+from market.hours import Hour, Timeframe
 from market.ports import Clock, Exchange
+from market.window import MarketWindow
 from notifications.log_channel import LogChannel
 from notifications.opening import open_channels, open_ping
 from notifications.outbox import Outbox
 from notifications.ping import Ping
 from notifications.pushover import PushoverChannel
 from regime.engine import RegimeEngine
+from store.commits import CommittedChanges
 from store.minutes import MinuteShelf
 from store.paths import parse_snapshot
+from store.regime_rows import RepositoryRegimes
 from store.state import Observer as StoreObserver
 from store.store import Store
 
@@ -56,6 +62,10 @@ class App:
     told: ToldMemory
     spans: Mapping[Timeframe, int]
     minutes: MinuteShelf
+    index: IndexPlace
+    index_keeper: IndexKeeper
+    regimes: RegimeHistory
+    index_limit: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     analysis_limit: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     fetch_limits: dict[str, anyio.CapacityLimiter] = field(default_factory=dict)
 
@@ -109,6 +119,9 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
         if ping is not None:
             stack.push_async_callback(ping.aclose)
         outbox = Outbox(settings.state_path / "outbox", [LogChannel(), *channels], clock, told.quiet_hours)
+        place = IndexPlace(settings.index_url())
+        stack.callback(place.close)
+        changes = CommittedChanges(store.root)
         app = App(
             settings=settings,
             clock=clock,
@@ -128,6 +141,9 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             told=ToldMemory(settings.state_path / "told"),
             spans=engine.timeframes(),
             minutes=MinuteShelf(store.root),
+            index=place,
+            index_keeper=_keeper(settings, place, changes, store, engine, clock),
+            regimes=_history(settings, place, changes, store, clock),
             fetch_limits={
                 name: anyio.CapacityLimiter(settings.collection.concurrency) for name in settings.exchanges
             },
@@ -140,6 +156,39 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             metrics.shadow_config.labels(shadow_hash).set(1)
             await store.write_config(shadow_hash, _config_text(settings.in_shadow, shadow_hash))
         yield app
+
+
+def _keeper(
+    settings: Settings,
+    place: IndexPlace,
+    changes: CommittedChanges,
+    store: Store,
+    engine: RegimeEngine,
+    clock: Clock,
+) -> IndexKeeper:
+    """Return who fills the index; single hours are read through the store's cache, from a worker thread."""
+
+    def window(key: str, hour: Hour) -> MarketWindow:
+        return anyio.from_thread.run(store.window_now, key, hour)
+
+    months = _by_the_month(settings, store)
+    return IndexKeeper(place.opened, months, engine, settings.regime_rules(), changes, clock.now, window)
+
+
+def _history(
+    settings: Settings, place: IndexPlace, changes: CommittedChanges, store: Store, clock: Clock
+) -> RegimeHistory:
+    months = _by_the_month(settings, store)
+    return RegimeHistory(lambda: place.index, months, settings.regime_rules(), changes, clock.monotonic)
+
+
+def _by_the_month(settings: Settings, store: Store) -> RepositoryRegimes:
+    """Return a reader of its own: long spans must not push the cycles' windows out of the store's cache."""
+    return RepositoryRegimes(
+        store.root,
+        RegimeEngine(settings.regime, remembered=8),
+        max_missing_minutes=settings.collection.max_missing_minutes,
+    )
 
 
 async def _close_store(store: Store) -> None:

@@ -40,6 +40,7 @@ class Bells:
         self.housekeeper = Bell()
         self.timekeeper = Bell()
         self.historian = Bell()
+        self.indexer = Bell()
 
     def ring_all(self) -> None:
         """Ring for every market."""

@@ -84,6 +84,28 @@ class ExchangeState:
 
 
 @dataclass
+class IndexCondition:
+    """How the index of regimes does; it is derived, and nothing waits for it.
+
+    Attributes:
+        current_at: When it was last brought up to the newest commit; None before the first time.
+        failing_since: The first failure in a row, and `trouble` the newest; None while it answers.
+        rows: Regime rows by market and timeframe, as last seen.
+        filled_to_ts: Until when each series is filled, epoch seconds.
+        size_bytes: Of file or database, as last seen.
+        written: Rows written since the start.
+    """
+
+    current_at: datetime | None = None
+    failing_since: datetime | None = None
+    trouble: str | None = None
+    rows: dict[tuple[str, str], int] = field(default_factory=dict)
+    filled_to_ts: dict[tuple[str, str], int] = field(default_factory=dict)
+    size_bytes: int = 0
+    written: int = 0
+
+
+@dataclass
 class Board:
     """Everything that is shown. Written from the loop only.
 
@@ -95,6 +117,7 @@ class Board:
         kpis_to: The newest day that has its KPI record; None before that was looked for.
         kpis: The newest day's KPI record; None before that was looked for, and where it is damaged.
         kpis_trouble: Why the next one cannot be made, as said in the log; None otherwise.
+        index: How the index of regimes does.
     """
 
     started_at: datetime
@@ -115,6 +138,7 @@ class Board:
     kpis_to: datetime | None = None
     kpis: KpisFile | None = None
     kpis_trouble: str | None = None
+    index: IndexCondition = field(default_factory=IndexCondition)
 
     def restarted(self, worker: str, at: datetime) -> int:
         """Note that a worker died and is started anew; returns how often that was since the start."""

@@ -48,6 +48,7 @@ async def run_cycle(app: App, market: MarketSettings, hour: Hour) -> Evaluation 
     reach("cycle.after_record")
     await tell(app, evaluation, recorded=recorded)  # a failed commit must not silence an exit
     app.bells.pusher.ring()
+    app.bells.indexer.ring()
     return evaluation
 
 

@@ -27,6 +27,7 @@ def health(app: App) -> dict[str, Any]:
         _git(app),
         _kpis(app),
         _channels(app),
+        _index(app),
         _workers(app),
         _disk(app),
     ]
@@ -196,6 +197,23 @@ def _shadow(app: App, shadow: Shadow) -> dict[str, Any]:
             for key, market in app.board.markets.items()
             if market.shadow is not None
         },
+    }
+
+
+def _index(app: App) -> dict[str, Any]:
+    """Return how the derived index does: without it, history is computed from the files, more slowly."""
+    index = app.board.index
+    output = ""
+    if index.failing_since is not None:
+        minutes = (app.clock.now() - index.failing_since).total_seconds() / 60
+        output = f"the index of regimes is away for {minutes:.0f} min, nothing waits for it: {index.trouble}"
+    return {
+        "name": "index",
+        "status": "warn" if output else "pass",
+        "output": output,
+        "current_at": _iso(index.current_at),
+        "rows": sum(index.rows.values()),
+        "size_bytes": index.size_bytes,
     }
 
 

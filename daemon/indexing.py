@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Lock
 from typing import Protocol
 
 from market.hours import HOUR_S, Hour, Timeframe, hours_between
@@ -29,6 +30,31 @@ from store.regime_rows import (
 
 HOUR_BY_HOUR = 48  # hours that are made from their own windows; more are made by the month
 ONE_WRITE_S = 370 * 86_400  # seconds of bars in one transaction
+
+
+class IndexPlace:
+    """Where the index is; opened when it is first needed, and whether or not it answers at the start."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._opening = Lock()
+        self.index: RegimeIndex | None = None
+
+    def opened(self) -> RegimeIndex:
+        """Return the index.
+
+        Raises:
+            IndexUnavailable: It does not answer; says what to do.
+        """
+        with self._opening:
+            if self.index is None:
+                self.index = RegimeIndex.open(self._url)
+            return self.index
+
+    def close(self) -> None:
+        with self._opening:
+            if self.index is not None:
+                self.index.close()
 
 
 class WindowReader(Protocol):
@@ -78,7 +104,7 @@ class IndexKeeper:
     """Brings the index up to the newest commit; one pass at a time, blocking.
 
     Args:
-        index: Where rows go.
+        open_index: Returns where rows go; may raise IndexUnavailable.
         regimes: Computes rows by the month.
         engine: Computes those of single hours.
         rules: Of both.
@@ -89,7 +115,7 @@ class IndexKeeper:
 
     def __init__(
         self,
-        index: RegimeIndex,
+        open_index: Callable[[], RegimeIndex],
         regimes: RepositoryRegimes,
         engine: RegimeEngine,
         rules: RegimeRules,
@@ -97,15 +123,20 @@ class IndexKeeper:
         now: Callable[[], datetime],
         window: WindowReader | None = None,
     ) -> None:
-        self._index, self._regimes, self._engine, self._rules = index, regimes, engine, rules
+        self._open, self._regimes, self._engine, self._rules = open_index, regimes, engine, rules
         self._changes, self._now, self._window = changes, now, window
         self._noticed: str | None = None
 
-    def catch_up(self, told: Callable[[str, int, int], None] | None = None) -> Pass:
+    def catch_up(
+        self,
+        told: Callable[[str, int, int], None] | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> Pass:
         """Write what is owed of every market.
 
         Args:
             told: Is told after each piece: the market, hours done and hours owed in all.
+            stopping: Is asked after each piece; what is not written by then is left to the next pass.
 
         Raises:
             IndexUnavailable: The index is away; what was written stays.
@@ -113,16 +144,18 @@ class IndexKeeper:
         done, head = Pass(), self._changes.head()
         if head is None:
             return done
+        index = self._open()
         self._notice(head)
-        states = self._index.states()
-        owed = [
-            found for key in market_keys(self._regimes.root) if (found := self._owed(key, states, head, done))
-        ]
+        states = index.states()
+        keys = market_keys(self._regimes.root)
+        owed = [found for key in keys if (found := self._owed(index, key, states, head, done))]
         hours, all_hours = 0, sum(each.hours for each in owed)
         for each in owed:
-            for until in self._write(each, head, done):
+            for until in self._write(index, each, head, done):
                 if told is not None:
                     told(each.key, hours + (until - each.start_ts) // HOUR_S, all_hours)
+                if stopping():
+                    return done
             hours += each.hours
         done.faults += self._regimes.faults()
         return done
@@ -133,7 +166,12 @@ class IndexKeeper:
         self._noticed = head
 
     def _owed(
-        self, key: str, states: Mapping[tuple[str, Timeframe], SeriesState], head: str, done: Pass
+        self,
+        index: RegimeIndex,
+        key: str,
+        states: Mapping[tuple[str, Timeframe], SeriesState],
+        head: str,
+        done: Pass,
     ) -> Owed | None:
         span = recorded_span(self._regimes.root, key)
         if span is None:
@@ -146,7 +184,7 @@ class IndexKeeper:
             if start < end:
                 spans[timeframe] = (start, end)
             elif state is not None and state.source != head:
-                self._index.mark(key, timeframe, head)
+                index.mark(key, timeframe, head)
         return Owed(key, spans) if spans else None
 
     def _start(self, state: SeriesState, key: str, head: str, first: int, done: Pass) -> int:
@@ -158,7 +196,7 @@ class IndexKeeper:
         changed = changed_from(paths).get(key, state.filled_to_ts)
         return max(first, min(state.filled_to_ts, state.timeframe.floor(changed)))
 
-    def _write(self, owed: Owed, head: str, done: Pass) -> Iterator[int]:
+    def _write(self, index: RegimeIndex, owed: Owed, head: str, done: Pass) -> Iterator[int]:
         """Write a market's rows, a year at most at a time; yields how far it came."""
         if self._window is not None and owed.hours <= HOUR_BY_HOUR:
             pieces = self._hour_by_hour(owed, self._window)
@@ -171,12 +209,13 @@ class IndexKeeper:
                 held[timeframe] = held[timeframe].followed_by(part.between(*owed.spans[timeframe]))
             if until - since >= ONE_WRITE_S or until >= owed.end_ts:
                 for timeframe, part in held.items():
-                    self._insert(owed, timeframe, part, (since, until), head, done)
+                    self._insert(index, owed, timeframe, part, (since, until), head, done)
                 held, since = {each: SeriesPart.none(each) for each in owed.spans}, until
             yield until
 
     def _insert(
         self,
+        index: RegimeIndex,
         owed: Owed,
         timeframe: Timeframe,
         part: SeriesPart,
@@ -188,7 +227,7 @@ class IndexKeeper:
         start, end = max(start, timeframe.floor(piece[0])), min(end, timeframe.floor(piece[1]))
         if start >= end:
             return
-        state = self._index.state(owed.key, timeframe)
+        state = index.state(owed.key, timeframe)
         if state is not None and state.rules == self._rules:
             finer = part.price_scale > state.price_scale or part.volume_scale > state.volume_scale
             if finer and len(part.bars):
@@ -197,7 +236,7 @@ class IndexKeeper:
                 part = part.rescaled(
                     max(part.price_scale, state.price_scale), max(part.volume_scale, state.volume_scale)
                 )
-        self._index.insert_regimes(
+        index.insert_regimes(
             owed.key,
             timeframe,
             part.rows,

@@ -73,6 +73,12 @@ class Metrics:
         self.push_failures = Counter(
             "regimed_git_push_failures", "Pushes that failed.", registry=self.registry
         )
+        self.index_failures = Counter(
+            "regimed_index_failures", "Passes that the index did not answer.", registry=self.registry
+        )
+        self.index_rows_written = Counter(
+            "regimed_index_rows_written", "Regime rows written to the index.", registry=self.registry
+        )
         self.revised = Counter(
             "regimed_candles_revised_hours",
             "Hours that the exchange changed later.",
@@ -156,6 +162,7 @@ class _States(Collector):
         yield from self._exchanges()
         yield from self._git()
         yield from self._alerts()
+        yield from self._index()
         still = GaugeMetricFamily(
             "regimed_stage_still_seconds", "Without progress for so long.", labels=["stage"]
         )
@@ -293,6 +300,26 @@ class _States(Collector):
             if found is not None and found.value is not None and found.is_sufficient:
                 family.add_metric([], unit * found.value)
             yield family
+
+    def _index(self) -> Iterable[Metric]:
+        index, now = self._board.index, self._clock.now()
+        rows = GaugeMetricFamily(
+            "regimed_index_rows", "Regime rows in the index.", labels=["market", "timeframe"]
+        )
+        behind = GaugeMetricFamily(
+            "regimed_index_filled_age_seconds",
+            "Since the instant up to which a series is filled.",
+            labels=["market", "timeframe"],
+        )
+        for (key, timeframe), count in index.rows.items():
+            rows.add_metric([key, timeframe], count)
+            behind.add_metric([key, timeframe], now.timestamp() - index.filled_to_ts[key, timeframe])
+        failing = 0.0 if index.failing_since is None else (now - index.failing_since).total_seconds()
+        yield from (rows, behind)
+        yield GaugeMetricFamily("regimed_index_bytes", "Size of the index.", value=index.size_bytes)
+        yield GaugeMetricFamily(
+            "regimed_index_failing_seconds", "Since the index stopped to answer.", value=failing
+        )
 
     def _git(self) -> Iterable[Metric]:
         state = self._store.state()

@@ -119,7 +119,7 @@ class RegimeHistory:
     """Answers from index and files; thread-safe.
 
     Args:
-        index: None computes everything.
+        index: Returns the index, None where there is none (yet): then everything is computed.
         regimes: Computes rows; used by one thread at a time.
         rules: In force: stored rows of other rules are stale, and never served.
         changes: The repository's history.
@@ -128,7 +128,7 @@ class RegimeHistory:
 
     def __init__(
         self,
-        index: RegimeIndex | None,
+        index: Callable[[], RegimeIndex | None],
         regimes: RepositoryRegimes,
         rules: RegimeRules,
         changes: CommittedChanges,
@@ -432,10 +432,11 @@ class RegimeHistory:
 
     def _of_index(self, ask: Callable[[RegimeIndex], T]) -> T | None:
         """Return what the index answers; None without one, or while it is away: then files answer."""
-        if self._index is None:
+        index = self._index()
+        if index is None:
             return None
         try:
-            return ask(self._index)
+            return ask(index)
         except IndexUnavailable:
             return None
 

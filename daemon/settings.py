@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from decisions.config import AdviceConfig
 from decisions.inputs import Analyser, MarketCosts, Policy
@@ -19,13 +21,15 @@ from grid.capital import CapitalConfig
 from grid.economics import EconomicsConfig
 from grid.probation import ProbationConfig
 from market.costs import FEES_BY_KIND, LIQUIDITY_BY_TIER, Fees
-from market.errors import DataInvalid
+from market.errors import ConfigInvalid, DataInvalid
 from market.keys import checked_key
 from market.snapshot import digest_of
 from notifications.settings import NotificationSettings
+from regime.analysis import ENGINE_VERSION
 from regime.config import RegimeConfig
 from regime.engine import RegimeEngine
 from regime.gates.config import GatesConfig
+from regime.series import RegimeRules
 from store import yaml_text
 from store.git import checked_remote
 from store.paths import config_path
@@ -121,6 +125,39 @@ class HealthSettings(Section):
     )
 
 
+class IndexSettings(Section):
+    """Where the derived index of regimes is kept; it may be thrown away."""
+
+    url: str | None = Field(
+        None,
+        description="postgresql://user@host:port/database; a file in the state folder when left out.",
+    )
+    password_file: Path | None = Field(None, description="Mounted file that holds the server's password.")
+
+    @field_validator("url")
+    @classmethod
+    def _no_password(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise ValueError("expected postgresql://user@host:port/database") from None
+        if parsed.get_backend_name() != "postgresql":
+            raise ValueError(
+                f"engine {parsed.get_backend_name()!r}; expected postgresql, or nothing for a file"
+            )
+        if parsed.password is not None:
+            raise ValueError("holds a password; name a mounted file with password_file instead")
+        return url
+
+    @model_validator(mode="after")
+    def _password_has_a_server(self) -> IndexSettings:
+        if self.password_file is not None and self.url is None:
+            raise ValueError("password_file belongs to a url")
+        return self
+
+
 SHADOW_SECTIONS = ("regime", "gates", "exits", "capital", "economics", "probation", "advice")
 
 
@@ -147,6 +184,7 @@ class Settings(Section):
     notifications: NotificationSettings = NotificationSettings()
     health: HealthSettings = HealthSettings()
     http: HttpSettings = HttpSettings()
+    index: IndexSettings = IndexSettings()
     shadow: Path | None = Field(
         None,
         description="A file with other rules that every hour is judged by too, recorded beside, never told:"
@@ -205,6 +243,30 @@ class Settings(Section):
     def store(self) -> StoreSettings:
         """Return the store's own settings."""
         return StoreSettings(**self.data_repository.model_dump(), state_dir=self.state_path)
+
+    def index_url(self) -> str:
+        """Return where the index is, with the password that its file holds.
+
+        Raises:
+            ConfigInvalid: The file cannot be read.
+        """
+        if self.index.url is None:
+            return f"sqlite:///{self.state_path.resolve() / 'index.sqlite'}"
+        url, file = make_url(self.index.url), self.index.password_file
+        if file is not None:
+            try:
+                url = url.set(password=file.read_text().strip())
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigInvalid(f"index.password_file: {file}: {error}") from None
+        return url.render_as_string(hide_password=False)
+
+    def regime_rules(self) -> RegimeRules:
+        """Return what rows of the index are made by: every number that one of them depends on."""
+        parameters = {
+            "regime": self.regime.model_dump(mode="json"),
+            "max_missing_minutes": self.collection.max_missing_minutes,
+        }
+        return RegimeRules(ENGINE_VERSION, digest_of(parameters))
 
     def rules(self) -> dict[str, Any]:
         """Return the effective configuration that verdicts depend on, ready for JSON and YAML.

@@ -25,6 +25,7 @@ from daemon.emergencies import watch_emergencies
 from daemon.evaluating import evaluate_due
 from daemon.facts import facts_between, recorded_facts
 from daemon.http import serving
+from daemon.indexer import index_forever
 from daemon.kpis import record_kpis
 from daemon.operator import settle_timers
 from daemon.progress import LoopWatchdog
@@ -127,6 +128,7 @@ async def working(app: App) -> AsyncIterator[Callable[[], Awaitable[None]]]:
                 busy.start_soon(_supervised, app, "housekeeper", _housekeeper)
                 busy.start_soon(_supervised, app, "timekeeper", _timekeeper)
                 busy.start_soon(_supervised, app, "historian", _historian)
+                busy.start_soon(_supervised, app, "indexer", index_forever)
                 busy.start_soon(_supervised, app, "control", controlling)
                 yield stop
                 busy.cancel_scope.cancel()

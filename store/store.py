@@ -58,6 +58,7 @@ from store.paths import (
 from store.quarantine import quarantine_change_set
 from store.reader import Fault, SnapshotReader
 from store.records import encode_metrics, metrics_file
+from store.regime_rows import EVERYTHING
 from store.remote import Counts, Remote, end_remote_calls, is_diverged, remote_problem
 from store.repository import Identity, Repository, is_blank
 from store.seal import digest_of_bytes, restamped, same_content
@@ -204,6 +205,12 @@ class Store:
             async with self._reading:
                 inputs = await self._in_reader(read)
         return inputs
+
+    async def window_now(self, key: str, hour: Hour) -> MarketWindow:
+        """Return the window of an hour with everything known now, for what is derived and never recorded."""
+        async with self._reading:
+            read = partial(self._reader.load_window, key, hour, self._timeframes, EVERYTHING)
+            return await self._in_reader(read)
 
     async def shadow_before(self, key: str, hour: Hour, config_hash: str) -> Before | None:
         """Return what a shadow configuration's own record of the hours before says of the grids.

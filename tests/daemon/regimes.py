@@ -69,7 +69,7 @@ def keeper(
         return reader.load_window(key, hour, engine.timeframes(), EVERYTHING)
 
     return IndexKeeper(
-        index,
+        lambda: index,
         regimes(root, config),
         engine,
         rules,
@@ -82,7 +82,7 @@ def keeper(
 def history(
     root: Path, index: RegimeIndex | None, *, rules: RegimeRules = RULES, clock: Standing | None = None
 ) -> RegimeHistory:
-    return RegimeHistory(index, regimes(root), rules, CommittedChanges(root), clock or Standing())
+    return RegimeHistory(lambda: index, regimes(root), rules, CommittedChanges(root), clock or Standing())
 
 
 def direct(root: Path, timeframe: Timeframe, key: str = KEY) -> SeriesPart:
@@ -93,7 +93,7 @@ def direct(root: Path, timeframe: Timeframe, key: str = KEY) -> SeriesPart:
 
 
 def contents(index: RegimeIndex) -> dict[object, object]:
-    """Return everything that an index holds, but when and how often it was written."""
+    """Return everything that an index holds, but when and how often it was written, and in which scale."""
     found: dict[object, object] = {}
     for (symbol, timeframe), state in index.states().items():
         rows = index.get_regimes(symbol, timeframe, 0, 2**40)
@@ -103,9 +103,13 @@ def contents(index: RegimeIndex) -> dict[object, object]:
             rows.full.tolist(),
             rows.verdict.tolist(),
             rows.confidence.tolist(),
-            [column.tolist() for column in bars.columns()],
-            index.periods(symbol, timeframe, 0, 2**40),
-            (state.rules, state.price_scale, state.volume_scale, state.first_ts, state.last_ts),
+            [column.tolist() for column in bars.rescaled(10**6 // state.price_scale, 1).columns()[:-1]],
+            (bars.volume / state.volume_scale).tolist(),
+            [
+                (each.period, each.open / state.price_scale, each.close / state.price_scale)
+                for each in index.periods(symbol, timeframe, 0, 2**40)
+            ],
+            (state.rules, state.first_ts, state.last_ts),
             (state.filled_to_ts, state.source, state.counts.to_bytes()),
         )
     assert {timeframe for _, timeframe in index.states()} <= set(STORED)

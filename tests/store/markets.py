@@ -37,6 +37,7 @@ def candles_of(bars: Bars) -> list[Candle]:
     ]
 
 
+@cache
 def coarse_files(key: str = KEY, end: Hour = COARSE_END) -> dict[str, bytes]:
     """Return 15m, 1h and 4h candle files of all months until `end`."""
     fine, files = quarters(key), {}

@@ -1,0 +1,70 @@
+"""The indexer beside the cycles: brings the index up to date after each, and is patient while it is away."""
+
+from __future__ import annotations
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from daemon.app import App
+from daemon.board import IndexCondition
+from daemon.indexing import Pass
+from market.errors import IndexUnavailable
+
+_log = structlog.get_logger("index")
+IDLE_PATIENCE_S = 30.0  # cycles that go on for longer must not keep the index behind
+LOOK_EVERY_S = 60.0  # real seconds: history that was imported or merged rings for nobody
+WAIT_S = (1.0, 5.0, 15.0, 60.0)
+
+
+async def index_forever(app: App) -> None:
+    """Bring the index up to date after every ring, and again and again while it is away."""
+    failures = 0
+    while True:
+        if failures:
+            await anyio.sleep(WAIT_S[min(failures, len(WAIT_S)) - 1])
+        else:
+            await app.bells.indexer.heard_within(LOOK_EVERY_S)
+        with anyio.move_on_after(IDLE_PATIENCE_S):
+            await app.progress.idle()
+        failures = 0 if await keep_index(app) else failures + 1
+
+
+async def keep_index(app: App) -> bool:
+    """Bring the index up to the newest commit; says whether it answered. Off the loop, and nothing waits."""
+    condition = app.board.index
+    try:
+        done = await anyio.to_thread.run_sync(_one_pass, app, limiter=app.index_limit)
+    except IndexUnavailable as error:
+        if condition.failing_since is None:
+            condition.failing_since = app.clock.now()
+            _log.warning("the index is away; it is filled when it is back", error=str(error))
+        condition.trouble = str(error)
+        app.metrics.index_failures.inc()
+        return False
+    if condition.failing_since is not None:
+        _log.info("the index is back", was=condition.trouble, rows=done.rows)
+    condition.failing_since, condition.trouble, condition.current_at = None, None, app.clock.now()
+    app.metrics.index_rows_written.inc(done.rows)
+    if done.rebuilt:
+        _log.info("stale series made anew", series=done.rebuilt, rows=done.rows)
+    for fault in done.faults:
+        _log.warning("left out of the index", reason=fault)
+    return True
+
+
+def _one_pass(app: App) -> Pass:
+    try:
+        done = app.index_keeper.catch_up(stopping=lambda: app.board.stopping)
+    finally:
+        app.regimes.forget()
+    _show(app, app.board.index)
+    return done
+
+
+def _show(app: App, condition: IndexCondition) -> None:
+    index = app.index.opened()
+    states = index.states().items()
+    condition.rows = {(key, frame.value): state.counts.rows for (key, frame), state in states}
+    condition.filled_to_ts = {(key, frame.value): state.filled_to_ts for (key, frame), state in states}
+    condition.size_bytes = index.size_bytes()
