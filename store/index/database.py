@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
@@ -14,6 +15,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from market.errors import IndexUnavailable
 
 LOCK_S = 10.0  # how long a transaction waits for another one that writes
+
+Watch: TypeAlias = Callable[[Any, float], AbstractContextManager[None]]
+
+# A question of several statements sees one state throughout; in SQLite every transaction does.
+_READING: dict[str, dict[str, Any]] = {"postgresql": {"isolation_level": "REPEATABLE READ"}}
+
+
+def _unwatched(_handle: Any, _seconds: float) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 @dataclass(slots=True)
@@ -24,11 +34,17 @@ class Database:
         engine: Its pool and dialect.
         where: What errors call it: a path, or a URL without password.
         name: "sqlite" or "postgresql".
+        watch: Ends the driver's connection when a block takes longer than so many seconds.
+        read_s: How long a reading transaction may take.
+        write_s: How long a writing one may take.
     """
 
     engine: Engine
     where: str
     name: str
+    watch: Watch = _unwatched
+    read_s: float = 0.0
+    write_s: float = 0.0
     _writer: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
@@ -39,10 +55,9 @@ class Database:
             IndexUnavailable: No answer in time, or a damaged one.
         """
         with self._telling(), self.engine.connect() as connection:
-            if self.name == "postgresql":
-                connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901
-            with connection.begin():
-                yield connection
+            options = connection.execution_options(**_READING.get(self.name, {}))
+            with self.watch(_handle(options), self.read_s), options.begin():
+                yield options
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -57,7 +72,7 @@ class Database:
             try:
                 with self.engine.connect() as connection:
                     options = connection.execution_options(regimed_writes=True)
-                    with options.begin():
+                    with self.watch(_handle(options), self.write_s), options.begin():
                         yield options
             finally:
                 self._writer.release()
@@ -77,6 +92,10 @@ class Database:
             raise IndexUnavailable(self.where, problem_of(error)) from error
         except OSError as error:
             raise IndexUnavailable(self.where, str(error)) from error
+
+
+def _handle(connection: Connection) -> Any:
+    return connection.connection.driver_connection
 
 
 def _is_outage(error: DBAPIError) -> bool:

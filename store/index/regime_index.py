@@ -51,6 +51,10 @@ class RegimeIndex:
         match parsed.get_backend_name():
             case "sqlite":
                 return cls(sqlite.open_file(parsed, create=create, migrating=migrating))
+            case "postgresql":
+                from store.index import postgres
+
+                return cls(postgres.open_server(parsed, migrating=migrating))
             case other:
                 raise IndexUnavailable("url", f"engine {other!r}, expected sqlite or postgresql")
 
@@ -64,7 +68,11 @@ class RegimeIndex:
 
     def migrate(self) -> list[str]:
         """Bring the tables to what this program expects; return what was applied, nothing when current."""
-        return sqlite.make_tables(self._database)
+        if self.engine == "sqlite":
+            return sqlite.make_tables(self._database)
+        from store.index import postgres
+
+        return postgres.migrate(self._database)
 
     def states(self) -> dict[tuple[str, Timeframe], SeriesState]:
         """Return every series by market key and timeframe."""
@@ -268,4 +276,8 @@ class RegimeIndex:
 
     def size_bytes(self) -> int:
         """Return the bytes on the disk."""
-        return sqlite.file_bytes(Path(self._database.where))
+        if self.engine == "sqlite":
+            return sqlite.file_bytes(Path(self._database.where))
+        from store.index import postgres
+
+        return postgres.server_bytes(self._database)

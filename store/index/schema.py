@@ -148,51 +148,30 @@ def code_names() -> list[dict[str, int | str | None]]:
     ]
 
 
-_VIEWS = """
-CREATE VIEW {name} AS
-SELECT s.symbol, s.timeframe, {opened} AS open_time, {columns}
+# Of an SQLite file; those of PostgreSQL stand in `migrations`.
+VIEWS = (
+    """
+CREATE VIEW candles AS
+SELECT s.symbol, s.timeframe,
+    strftime('%Y-%m-%dT%H:%M:%SZ', (r.place & 8388607) * s.seconds, 'unixepoch') AS open_time,
+    r.open * 1.0 / s.price_scale AS open,
+    r.high * 1.0 / s.price_scale AS high,
+    r.low * 1.0 / s.price_scale AS low,
+    r.close * 1.0 / s.price_scale AS close,
+    r.volume * 1.0 / s.volume_scale AS volume
 FROM series s
-JOIN {table} r ON r.place >= s.id * {size} AND r.place < (s.id + 1) * {size}
-{joins}
-"""
-
-
-def view_statements(engine: str) -> list[str]:
-    """Return what creates the views `candles` and `market_regimes`."""
-    if engine == "sqlite":
-        instant = "strftime('%Y-%m-%dT%H:%M:%SZ', {}, 'unixepoch')"
-        price, volume = "r.{0} * 1.0 / s.price_scale AS {0}", "r.volume * 1.0 / s.volume_scale AS volume"
-        confidence, number = "(r.state & {}) / 10000.0", "{}"
-    else:
-        instant = "to_timestamp({})"
-        price = "trim_scale(r.{0}::numeric / s.price_scale) AS {0}"
-        volume = "trim_scale(r.volume::numeric / s.volume_scale) AS volume"
-        confidence, number = "((r.state & {}) / 10000.0)::numeric(5, 4)", "{}::bigint"
-    size = number.format(1 << BAR_BITS)
-    opened = instant.format(f"(r.place & {(1 << BAR_BITS) - 1}) * s.seconds")
-    names = "trend_state volatility_state momentum_state full_regime simplified_regime verdict"
-    return [
-        _VIEWS.format(
-            name="candles",
-            table="candle_rows",
-            opened=opened,
-            size=size,
-            columns=", ".join([*(price.format(name) for name in ("open", "high", "low", "close")), volume]),
-            joins="",
-        ),
-        _VIEWS.format(
-            name="market_regimes",
-            table="regime_rows",
-            opened=opened,
-            size=size,
-            columns=", ".join(
-                [
-                    *(f"n.{name}" for name in names.split()),
-                    f"{confidence.format((1 << CONFIDENCE_BITS) - 1)} AS confidence",
-                    f"{instant.format('f.created_ts')} AS created_at",
-                ]
-            ),
-            joins=f"JOIN regime_codes n ON n.code = (r.state >> {CONFIDENCE_BITS}) "
-            "JOIN fillings f ON f.id = r.filling",
-        ),
-    ]
+JOIN candle_rows r ON r.place >= s.id * 8388608 AND r.place < (s.id + 1) * 8388608
+""",
+    """
+CREATE VIEW market_regimes AS
+SELECT s.symbol, s.timeframe,
+    strftime('%Y-%m-%dT%H:%M:%SZ', (r.place & 8388607) * s.seconds, 'unixepoch') AS open_time,
+    n.trend_state, n.volatility_state, n.momentum_state, n.full_regime, n.simplified_regime, n.verdict,
+    (r.state & 16383) / 10000.0 AS confidence,
+    strftime('%Y-%m-%dT%H:%M:%SZ', f.created_ts, 'unixepoch') AS created_at
+FROM series s
+JOIN regime_rows r ON r.place >= s.id * 8388608 AND r.place < (s.id + 1) * 8388608
+JOIN regime_codes n ON n.code = r.state >> 14
+JOIN fillings f ON f.id = r.filling
+""",
+)

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, te
 
 from market.errors import IndexUnavailable
 from store.index.database import LOCK_S, Database
-from store.index.schema import SCHEMA_VERSION, code_names, metadata, regime_codes, view_statements
+from store.index.schema import SCHEMA_VERSION, VIEWS, code_names, metadata, regime_codes
 
 _TUNED = (
     "PRAGMA foreign_keys = ON",
@@ -67,7 +67,7 @@ def make_tables(database: Database) -> list[str]:
             return []
         metadata.create_all(connection)
         connection.execute(insert(regime_codes), code_names())
-        for statement in view_statements("sqlite"):
+        for statement in VIEWS:
             connection.execute(text(statement))
         connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
         return [f"schema {SCHEMA_VERSION}"]
