@@ -8,7 +8,7 @@ import structlog
 
 from daemon.app import App
 from daemon.board import IndexCondition
-from daemon.indexing import Pass
+from daemon.indexing import Filling, Pass
 from market.errors import IndexUnavailable
 
 _log = structlog.get_logger("index")
@@ -54,10 +54,13 @@ async def keep_index(app: App) -> bool:
 
 
 def _one_pass(app: App) -> Pass:
-    try:
-        done = app.index_keeper.catch_up(stopping=lambda: app.board.stopping)
-    finally:
-        app.regimes.forget()
+    with Filling(app.settings.state_path).at_once() as ours:
+        if not ours:  # `regimed index rebuild` is at it: what it leaves is for the next pass
+            return Pass()
+        try:
+            done = app.index_keeper.catch_up(stopping=lambda: app.board.stopping)
+        finally:
+            app.regimes.forget()
     _show(app, app.board.index)
     return done
 

@@ -6,9 +6,12 @@ to the newest commit. Nothing waits for it.
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
@@ -55,6 +58,29 @@ class IndexPlace:
         with self._opening:
             if self.index is not None:
                 self.index.close()
+
+
+class Filling:
+    """The right to fill an index: one process of a state folder at a time, given back when a process dies.
+
+    Args:
+        state_folder: Of the daemon whose repository the rows come from.
+    """
+
+    def __init__(self, state_folder: Path) -> None:
+        self._path = state_folder / "index.lock"
+
+    @contextmanager
+    def at_once(self) -> Iterator[bool]:
+        """Say whether nobody else fills it; if so, hold it for the block."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
 
 
 class WindowReader(Protocol):
