@@ -20,6 +20,7 @@ from daemon.commands import (
     evaluating,
     grids,
     history,
+    indexing,
     kpis,
     notifying,
     reading,
@@ -83,6 +84,7 @@ COMMANDS = (
     comparing,
     configuration,
     notifying,
+    indexing,
 )
 for commands in COMMANDS:
     commands.register(app)
