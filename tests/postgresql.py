@@ -27,7 +27,7 @@ class Server:
     """
 
     def __init__(self, folder: Path, programs: Path) -> None:
-        self._folder, self._programs = folder, programs
+        self.folder, self._programs = folder, programs
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             self._port = int(found.getsockname()[1])
@@ -47,11 +47,11 @@ class Server:
 
     def start(self) -> None:
         options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        log = self._folder / "log"
-        self._run("pg_ctl", "-D", self._folder / "data", "-w", "-l", log, "-o", options, "start")
+        log = self.folder / "log"
+        self._run("pg_ctl", "-D", self.folder / "data", "-w", "-l", log, "-o", options, "start")
 
     def stop(self) -> None:
-        self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "stop")
+        self._run("pg_ctl", "-D", self.folder / "data", "-m", "immediate", "stop")
 
     def _url(self, name: str) -> str:
         return f"postgresql://postgres@127.0.0.1:{self._port}/{name}"
@@ -59,11 +59,11 @@ class Server:
     def _run(self, program: str, *arguments: str | Path) -> None:
         """Run a server's program as a user that it accepts: it refuses root."""
         as_postgres = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-        told = self._folder / f"{program}.txt"
+        told = self.folder / f"{program}.txt"
         with told.open("w") as output:  # a pipe would be held open by the server it starts
             done = subprocess.run(
                 [*as_postgres, str(self._programs / program), *map(str, arguments)],
-                cwd=self._folder,
+                cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

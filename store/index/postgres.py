@@ -71,7 +71,9 @@ def migrate(database: Database) -> list[str]:
         command.upgrade(config, "head")
     missing = scripts.iterate_revisions("head", stands or "base")
     return [
-        f"{script.revision} {script.doc}" for script in reversed(list(missing)) if script.revision != stands
+        f"{script.revision} {script.doc.rstrip('.')}"
+        for script in reversed(list(missing))
+        if script.revision != stands
     ]
 
 

@@ -16,7 +16,6 @@ from store.index.schema import SCHEMA_VERSION, VIEWS, code_names, metadata, regi
 
 _TUNED = (
     "PRAGMA foreign_keys = ON",
-    f"PRAGMA busy_timeout = {int(LOCK_S * 1000)}",
     "PRAGMA synchronous = NORMAL",  # a crash of the machine may lose the last hours: they are filled again
     "PRAGMA cache_size = -16000",
     "PRAGMA journal_size_limit = 67108864",
@@ -118,8 +117,10 @@ def _fault(path: Path, *, thorough: bool) -> str | None:
         try:
             version = handle.execute("PRAGMA user_version").fetchone()[0]
             if not handle.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                if not thorough:
+                    return "it is empty: run `regimed index rebuild`"
                 handle.execute("PRAGMA journal_mode = WAL")
-                return None if thorough else "it is empty: run `regimed index rebuild`"
+                return None
             if version != SCHEMA_VERSION:
                 return f"schema {version}, expected {SCHEMA_VERSION}: run `regimed index rebuild`"
             found = handle.execute("PRAGMA quick_check(1)").fetchone()[0] if thorough else "ok"

@@ -1,4 +1,4 @@
-"""first tables and views."""
+"""First tables and views."""
 
 from __future__ import annotations
 
