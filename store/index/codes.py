@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
@@ -13,6 +11,7 @@ from market.hours import Timeframe
 from regime.series import NO_VERDICT, SIMPLIFIED_OF_FULL, Period, RegimeRows
 from store.index.schema import BAR_BITS, CONFIDENCE_BITS, STATE_BITS, VERDICT_CODES
 
+NO_PREVIOUS = -1
 _BAR = (1 << BAR_BITS) - 1
 
 
@@ -77,20 +76,20 @@ def codes_with(simplified: int | None, verdict: int | None) -> list[int]:
     ]
 
 
-def numbers(rows: Iterable[Iterable[int]], columns: int) -> Ints:
-    """Return rows of whole numbers as columns, shape (columns, n)."""
-    flat = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
-    return flat.reshape(-1, columns).T
-
-
-def bars_at(places: Places, rows: Iterable[Iterable[int]]) -> Bars:
-    """Return the bars of rows (place, open, high, low, close, volume)."""
-    place, *figures = numbers(rows, 6)
+def bars_at(places: Places, cells: Ints) -> Bars:
+    """Return the bars of columns (place, open, high, low, close, volume), shape (6, n)."""
+    place, *figures = cells
     opened = (place & _BAR) * places.timeframe.seconds
     return Bars(places.timeframe, opened, *(np.ascontiguousarray(column) for column in figures))
 
 
-def period_at(places: Places, place: int, bars: int, regime: int, previous: int | None) -> Period:
-    """Return the period of a row of `period_rows`."""
-    first = places.ts(place)
-    return Period(first, first + (bars - 1) * places.timeframe.seconds, regime, previous)
+def periods_at(places: Places, place: Ints, bars: Ints, regime: Ints, previous: Ints) -> list[Period]:
+    """Return the periods of rows of `period_rows`, NO_PREVIOUS standing for none."""
+    first = (place & _BAR) * places.timeframe.seconds
+    last = first + (bars - 1) * places.timeframe.seconds
+    return [
+        Period(begins, ends, label, None if before == NO_PREVIOUS else before)
+        for begins, ends, label, before in zip(
+            first.tolist(), last.tolist(), regime.tolist(), previous.tolist(), strict=True
+        )
+    ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from market.hours import Timeframe
 from regime.series import Period, RegimeCounts, RegimeRules
@@ -90,16 +90,12 @@ _KNOWN = select(
     series.c.counts,
     series.c.updated_us,
 ).join_from(series, rules, rules.c.id == series.c.rules)
-
-
-def of_series(symbol: str, timeframe: Timeframe) -> Select[*tuple[Any, ...]]:
-    """Return the question for one series."""
-    return _KNOWN.where(series.c.symbol == symbol, series.c.timeframe == timeframe.value)
+_ONE = _KNOWN.where(series.c.symbol == bindparam("symbol"), series.c.timeframe == bindparam("timeframe"))
 
 
 def known(connection: Connection, symbol: str, timeframe: Timeframe) -> Known | None:
     """Return what the index holds of one series, None for nothing."""
-    row = connection.execute(of_series(symbol, timeframe)).one_or_none()
+    row = connection.execute(_ONE, {"symbol": symbol, "timeframe": timeframe.value}).one_or_none()
     return None if row is None else _known(row)
 
 

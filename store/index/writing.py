@@ -6,13 +6,13 @@ to nothing and alters no revision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Insert, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from market.candles import Bars, Ints
@@ -23,6 +23,21 @@ from store.index.codes import Places, states_of
 from store.index.reading import bars_between, last_period, rows_between
 from store.index.schema import candle_rows, fillings, period_rows, regime_rows, rules, series
 from store.index.state import Known, SeriesState, known, microseconds
+
+_KEEP_SERIES = update(series).where(series.c.id == bindparam("number"))
+_NEWEST_FILLING = select(fillings).order_by(fillings.c.id.desc()).limit(1)
+_ADD_FILLING = insert(fillings).returning(fillings.c.id)
+_DIALECTS: dict[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
+_KEEP_RULES = {name: made(rules).on_conflict_do_nothing() for name, made in _DIALECTS.items()}
+_KEEP_PERIOD = {
+    name: made(period_rows).on_conflict_do_update(
+        index_elements=["place"], set_={"bars": made(period_rows).excluded.bars}
+    )
+    for name, made in _DIALECTS.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +88,10 @@ class Filling:
                 )
             if (column % timeframe.seconds).any() or (np.diff(column) <= 0).any():
                 raise ValueError(f"{where}: {what}s must rise and open on multiples of the timeframe")
-        lacking = np.setdiff1d(self.rows.ts, self.bars.ts)
-        if len(lacking):
-            raise ValueError(f"{where}: the row at {lacking[0]} has no bar")
+        at = np.searchsorted(self.bars.ts, self.rows.ts)
+        lacks = np.append(self.bars.ts, -1)[at] != self.rows.ts
+        if lacks.any():
+            raise ValueError(f"{where}: the row at {self.rows.ts[lacks][0]} has no bar")
 
     def since(self, ts: int) -> Filling:
         """Return what of it opens at `ts` or later."""
@@ -311,26 +327,15 @@ def _remove(connection: Connection, places: Places, start: int) -> None:
 
 
 def _keep_periods(connection: Connection, places: Places, found: list[Period]) -> None:
+    start, step = places.start, places.timeframe.seconds
     rows = [
-        (
-            places.at_or_after(period.first_ts),
-            period.bars(places.timeframe),
-            period.regime,
-            period.previous,
-        )
-        for period in found
+        (start + one.first_ts // step, (one.last_ts - one.first_ts) // step + 1, one.regime, one.previous)
+        for one in found
     ]
     first = dict(zip(("place", "bars", "regime", "previous"), rows[0], strict=True))
-    connection.execute(_upsert_period(connection), first)
+    connection.execute(_KEEP_PERIOD[connection.dialect.name], first)
     if len(rows) > 1:
         bulk.insert(connection, period_rows, [rows[1:]])
-
-
-def _upsert_period(connection: Connection) -> Insert:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    added = dialect.insert(period_rows)
-    upsert: Insert = added.on_conflict_do_update(index_elements=["place"], set_={"bars": added.excluded.bars})
-    return upsert
 
 
 def _series_values(state: SeriesState, rules_id: int) -> dict[str, Any]:
@@ -349,14 +354,12 @@ def _series_values(state: SeriesState, rules_id: int) -> dict[str, Any]:
 
 
 def _keep_state(connection: Connection, places: Places, rules_id: int, state: SeriesState) -> None:
-    values = _series_values(state, rules_id)
-    connection.execute(update(series).where(series.c.id == places.series).values(values))
+    connection.execute(_KEEP_SERIES, {"number": places.series, **_series_values(state, rules_id)})
 
 
 def _rules_id(connection: Connection, wanted: RegimeRules) -> int:
     values = {"engine_version": wanted.engine_version, "parameters": wanted.parameters}
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(rules).values(values).on_conflict_do_nothing())
+    connection.execute(_KEEP_RULES[connection.dialect.name], values)
     asked = select(rules.c.id).where(
         rules.c.engine_version == wanted.engine_version, rules.c.parameters == wanted.parameters
     )
@@ -367,7 +370,7 @@ def _filling_id(connection: Connection, filling: Filling, rules_id: int) -> int:
     """Return the newest filling's number where it is this one, to the minute; otherwise make a new one."""
     minute = microseconds(filling.created_at) // 60_000_000 * 60
     values = {"created_ts": minute, "source": filling.source, "rules": rules_id}
-    newest = connection.execute(select(fillings).order_by(fillings.c.id.desc()).limit(1)).one_or_none()
+    newest = connection.execute(_NEWEST_FILLING).one_or_none()
     if newest is not None and newest._asdict().items() >= values.items():
         return int(newest.id)
-    return int(connection.execute(insert(fillings).values(values).returning(fillings.c.id)).scalar_one())
+    return int(connection.execute(_ADD_FILLING, values).scalar_one())
