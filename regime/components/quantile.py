@@ -24,18 +24,43 @@ def quantiles_before(values: Floats, length: int, share: float, first: int = 0) 
     """
     start = max(first - length, 0)
     known = values[start:].tolist()
-    window = sorted(value for value in known[: first - start] if not math.isnan(value))
+    ready = first - start
+    window = sorted(value for value in known[:ready] if not math.isnan(value))
+    blanks = np.flatnonzero(np.isnan(values[start:]))
+    steady = max(ready, length, 0 if not blanks.size else int(blanks[-1]) + 1 + length)
     found = []
-    for at, value in enumerate(known[first - start :], first - start):
-        place = share * (len(window) - 1)
-        below = int(place)
-        if place > below:
-            found.append(window[below] + (window[below + 1] - window[below]) * (place - below))
-        else:
-            found.append(window[below] if window else math.nan)
-        leaving = known[at - length] if at >= length else math.nan
-        if not math.isnan(leaving):
-            del window[bisect_left(window, leaving)]
-        if not math.isnan(value):
-            insort(window, value)
-    return np.array(found, dtype=np.float64)
+    for at in range(ready, min(steady, len(known))):
+        found.append(_quantile(window, share))
+        if at >= length and not math.isnan(known[at - length]):
+            del window[bisect_left(window, known[at - length])]
+        if not math.isnan(known[at]):
+            insort(window, known[at])
+    return np.concatenate(
+        (np.array(found, dtype=np.float64), _of_whole_windows(window, known, steady, share))
+    )
+
+
+def _quantile(window: list[float], share: float) -> float:
+    place = share * (len(window) - 1)
+    below = int(place)
+    if place > below:
+        return window[below] + (window[below + 1] - window[below]) * (place - below)
+    return window[below] if window else math.nan
+
+
+def _of_whole_windows(window: list[float], known: list[float], first: int, share: float) -> Floats:
+    """Return the quantiles at rows `first` and later, before each of which `len(window)` values are known.
+
+    The same arithmetic as for one row; what changes from row to row is only which two values it is done with.
+    """
+    place = share * (len(window) - 1)
+    below = int(place)
+    above = min(below + 1, len(window) - 1)
+    lower, upper = [], []
+    for leaving, value in zip(known[first - len(window) :], known[first:], strict=False):
+        lower.append(window[below])
+        upper.append(window[above])
+        del window[bisect_left(window, leaving)]
+        insort(window, value)
+    one, two = np.array(lower), np.array(upper)
+    return one + (two - one) * (place - below) if place > below else one

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import reduce
+from itertools import accumulate
 from operator import add
 
 import numpy as np
@@ -78,33 +79,31 @@ def directional_averages(
     up, down = _movements(high[max(done - 1, 0) :], low[max(done - 1, 0) :])
     if before is not None and done:
         plus[:done], minus[:done], averages[:done] = before.plus, before.minus, before.adx
-        up_average, down_average, average = (
-            float(plus[done - 1]),
-            float(minus[done - 1]),
-            float(averages[done - 1]),
-        )
-        started: list[float] | None = None
+        plus[done:] = _smoothed(float(plus[done - 1]), up, bars)[1:]
+        minus[done:] = _smoothed(float(minus[done - 1]), down, bars)[1:]
     else:
-        up_average, down_average = _mean(up[:bars]), _mean(down[:bars])
-        average, started, done = math.nan, [], bars
-        up, down = up[bars - 1 :], down[bars - 1 :]
-    keep, share = (bars - 1) / bars, 1 / bars
-    for row in range(done, rows):
-        at = row - done
-        if row > bars:
-            up_average = up_average * keep + up[at] * share
-            down_average = down_average * keep + down[at] * share
-        moved = up_average + down_average
-        if moved > 0:
-            dx = 100 * abs(up_average - down_average) / moved
-            if started is None:
-                average = average * keep + dx * share
-            else:
-                started.append(dx)
-                if len(started) == bars:
-                    average, started = _mean(started), None
-        plus[row], minus[row], averages[row] = up_average, down_average, average
+        plus[bars:] = _smoothed(_mean(up[:bars]), up[bars:], bars)
+        minus[bars:] = _smoothed(_mean(down[:bars]), down[bars:], bars)
+    first = max(done, bars)
+    moved = plus[first:] + minus[first:]
+    known = moved > 0
+    apart = np.abs(plus[first:] - minus[first:])
+    dx = (100 * apart[known] / moved[known]).tolist()
+    if done:
+        told = _smoothed(float(averages[done - 1]), dx, bars)
+    elif len(dx) < bars:
+        told = np.full(len(dx) + 1, np.nan)
+    else:
+        told = np.concatenate((np.full(bars, np.nan), _smoothed(_mean(dx[:bars]), dx[bars:], bars)))
+    averages[first:] = told[np.cumsum(known)]
     return DirectionalAverages(plus, minus, averages)
+
+
+def _smoothed(start: float, values: list[float], bars: int) -> Floats:
+    """Return Wilder's average before the first value, and after each of them."""
+    keep, share = (bars - 1) / bars, 1 / bars
+    smoothed = accumulate(values, lambda average, value: average * keep + value * share, initial=start)
+    return np.fromiter(smoothed, dtype=np.float64, count=len(values) + 1)
 
 
 def _mean(values: list[float]) -> float:
