@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import reduce
-from itertools import accumulate
 from operator import add
 
 import numpy as np
 
 from market.candles import Floats
 from market.errors import MetricUndefined
-from regime.metrics.atr import average_true_ranges
+from regime.metrics.atr import average_true_ranges, smoothed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,31 +78,24 @@ def directional_averages(
     up, down = _movements(high[max(done - 1, 0) :], low[max(done - 1, 0) :])
     if before is not None and done:
         plus[:done], minus[:done], averages[:done] = before.plus, before.minus, before.adx
-        plus[done:] = _smoothed(float(plus[done - 1]), up, bars)[1:]
-        minus[done:] = _smoothed(float(minus[done - 1]), down, bars)[1:]
+        plus[done:] = smoothed(float(plus[done - 1]), up, bars)[1:]
+        minus[done:] = smoothed(float(minus[done - 1]), down, bars)[1:]
     else:
-        plus[bars:] = _smoothed(_mean(up[:bars]), up[bars:], bars)
-        minus[bars:] = _smoothed(_mean(down[:bars]), down[bars:], bars)
+        plus[bars:] = smoothed(_mean(up[:bars]), up[bars:], bars)
+        minus[bars:] = smoothed(_mean(down[:bars]), down[bars:], bars)
     first = max(done, bars)
     moved = plus[first:] + minus[first:]
     known = moved > 0
     apart = np.abs(plus[first:] - minus[first:])
     dx = (100 * apart[known] / moved[known]).tolist()
     if done:
-        told = _smoothed(float(averages[done - 1]), dx, bars)
+        told = smoothed(float(averages[done - 1]), dx, bars)
     elif len(dx) < bars:
         told = np.full(len(dx) + 1, np.nan)
     else:
-        told = np.concatenate((np.full(bars, np.nan), _smoothed(_mean(dx[:bars]), dx[bars:], bars)))
+        told = np.concatenate((np.full(bars, np.nan), smoothed(_mean(dx[:bars]), dx[bars:], bars)))
     averages[first:] = told[np.cumsum(known)]
     return DirectionalAverages(plus, minus, averages)
-
-
-def _smoothed(start: float, values: list[float], bars: int) -> Floats:
-    """Return Wilder's average before the first value, and after each of them."""
-    keep, share = (bars - 1) / bars, 1 / bars
-    smoothed = accumulate(values, lambda average, value: average * keep + value * share, initial=start)
-    return np.fromiter(smoothed, dtype=np.float64, count=len(values) + 1)
 
 
 def _mean(values: list[float]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import numpy as np
 
 from market.candles import Floats
@@ -52,13 +54,16 @@ def average_true_ranges(
     if done <= bars:
         column[bars] = sums(true_ranges(high[: bars + 1], low[: bars + 1], close[: bars + 1])) / bars
         done = bars + 1
-    average, keep, share = float(column[done - 1]), (bars - 1) / bars, 1 / bars
-    for row, reach in enumerate(
-        true_ranges(high[done - 1 :], low[done - 1 :], close[done - 1 :]).tolist(), done
-    ):
-        average = average * keep + reach * share
-        column[row] = average
+    reaches = true_ranges(high[done - 1 :], low[done - 1 :], close[done - 1 :]).tolist()
+    column[done:] = smoothed(float(column[done - 1]), reaches, bars)[1:]
     return column
+
+
+def smoothed(start: float, values: list[float], bars: int) -> Floats:
+    """Return Wilder's average (smoothing 1 / bars) before the first value, and after each of them."""
+    keep, share = (bars - 1) / bars, 1 / bars
+    averages = accumulate(values, lambda average, value: average * keep + value * share, initial=start)
+    return np.fromiter(averages, dtype=np.float64, count=len(values) + 1)
 
 
 def true_ranges(high: Floats, low: Floats, close: Floats) -> Floats:
