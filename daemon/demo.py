@@ -30,6 +30,7 @@ from daemon.commands.sharing import console, progress_console
 from daemon.configuration import load_settings
 from daemon.evaluating import evaluate_due
 from daemon.http import serving
+from daemon.indexer import keep_index
 from daemon.kpis import record_kpis
 from daemon.operator import settle_timers
 from daemon.rehearsal import ANSWERED_AFTER, answer_open_advice, overlooks, start_by_hand
@@ -155,6 +156,7 @@ async def run_demo(plan: DemoPlan) -> None:
                 await stop()
             if plan.once:
                 await app.store.refresh_index()
+                await keep_index(app)
                 _summary(plan, app, stage, judged, seconds, port)
 
 
@@ -297,6 +299,8 @@ def _summary(plan: DemoPlan, app: App, stage: Stage, judged: int, seconds: float
     ]
     if newest:
         out.print(f"One in words     regimed explain {newest[0]} --repo {plan.folder / 'data'}")
+    history = f"regimed regimes {stage.symbols[0]} 1h --periods --config {plan.folder / 'config.yaml'}"
+    out.print(f"Its history      {history}")
     if plan.once:
         out.print(f"Look further     regimed verify --repo {plan.folder / 'data'}")
     else:

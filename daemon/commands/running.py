@@ -32,6 +32,7 @@ from daemon.commands.sharing import (
 from daemon.cycle import run_due_hours
 from daemon.demo import DemoPlan, run_demo, serve_sandbox
 from daemon.failures import arm_failpoints
+from daemon.indexer import keep_index
 from daemon.settings import MarketSettings
 from daemon.workers import ask_on_signal, load_state, run_daemon, verify_keys
 from market.errors import ExchangeError
@@ -182,6 +183,7 @@ def cycle(
                 failed += not await _one_cycle(app, market, until)
             await app.store.flush()
             await app.outbox.deliver()
+            await keep_index(app)
             await app.store.refresh_index()
             return failed
 
