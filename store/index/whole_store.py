@@ -62,7 +62,8 @@ def find_transitions(
     if timeframe is not None:
         asked = asked.where(series.c.timeframe == timeframe.value)
     told_symbol, told_timeframe, told_ts = after_key or ("", "", 0)
-    for symbol, name, number, counts in sorted(connection.execute(asked).all()):
+    every = sorted(connection.execute(asked).all(), key=lambda row: (row[0], row[1]))
+    for symbol, name, number, counts in every:
         if len(found) >= limit:
             break
         if (symbol, name) < (told_symbol, told_timeframe):
