@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InvalidRequestError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from market.errors import IndexUnavailable
@@ -54,7 +60,7 @@ class Database:
         Raises:
             IndexUnavailable: No answer in time, or a damaged one.
         """
-        with self._telling(), self.engine.connect() as connection:
+        with self._telling(), self._connected() as connection:
             options = connection.execution_options(**_READING.get(self.name, {}))
             with self.watch(_handle(options), self.read_s), options.begin():
                 yield options
@@ -66,13 +72,19 @@ class Database:
         Raises:
             IndexUnavailable: It is not there.
         """
-        with self._telling(), self._turn(), self.engine.connect() as connection:
+        with self._telling(), self._turn(), self._connected() as connection:
             options = connection.execution_options(regimed_writes=True)
             with self.watch(_handle(options), self.write_s), options.begin():
                 yield options
 
     def close(self) -> None:
         self.engine.dispose()
+
+    def _connected(self) -> Connection:
+        try:
+            return self.engine.connect()
+        except InvalidRequestError as error:  # it took connections, and none of them answered
+            raise IndexUnavailable(self.where, "it does not answer") from error
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
 
 from market.errors import IndexUnavailable, StoreError
 from store.index import database, postgres
@@ -232,6 +233,19 @@ def test_a_server_that_goes_away_is_told_and_used_again_when_it_is_back(server):
         other.start()
         assert fill(index, 20, 30).filled_to_ts == at(30)
         assert index.check() == []
+
+
+@pytest.mark.servers
+def test_a_server_that_takes_connections_and_answers_none_is_told(server):
+    """Each new connection is asked before it is used; when none answers, the call ends."""
+    with migrated(server.database()) as index:
+
+        @event.listens_for(index._database.engine, "checkout")
+        def silent(_handle, _record, _proxy):
+            raise DisconnectionError
+
+        with pytest.raises(IndexUnavailable, match="does not answer"):
+            index.states()
 
 
 @pytest.mark.servers

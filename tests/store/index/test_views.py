@@ -16,6 +16,7 @@ from market.candles import Bars
 from market.hours import Timeframe
 from regime.components.states import FULL_REGIMES
 from regime.series import RegimeRows
+from store.index.regime_index import RegimeIndex
 from tests.store.index.conftest import migrated
 from tests.store.index.samples import KEY, NOW, RULES, fill
 
@@ -68,12 +69,12 @@ def told(index):
         )
 
 
-def test_sqlite_views_give_names_decimals_and_utc(index):
+def test_sqlite_views_give_names_decimals_and_utc(tmp_path):
     """The columns of chapter 6 under their names; times are UTC text that says so."""
-    if index.engine != "sqlite":
-        pytest.skip("PostgreSQL has types of its own, see below")
+    index = RegimeIndex.open(f"sqlite:///{tmp_path / 'index.sqlite'}")
     told(index)
-    with closing(sqlite3.connect(index._database.where)) as analyst:
+    index.close()
+    with closing(sqlite3.connect(tmp_path / "index.sqlite")) as analyst:
         candles, regimes = analyst.execute(CANDLES).fetchall(), analyst.execute(REGIMES).fetchall()
     opened = "2026-01-01T00:00:00Z"
     assert candles[0] == (KEY, "1h", opened, 3000.5, 3001.01, 2999.99, 3001.0, 1.23456789)
