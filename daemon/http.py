@@ -15,6 +15,9 @@ import structlog
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
+from daemon.api.problems import Problem
+from daemon.api.runner import SiteRunner
+from daemon.api.site import Sources, add_api
 from daemon.app import App
 from daemon.explaining import explained
 from daemon.health import health, live, ready
@@ -38,13 +41,16 @@ def application(app: App) -> web.Application:
     site.router.add_get("/health/ready", _ready)
     site.router.add_get("/decisions/{date}/{name}", _decision)
     site.router.add_get("/metrics", make_aiohttp_handler(registry=app.metrics.registry))
+    if (history := getattr(app, "regimes", None)) is not None:
+        keys = tuple(market.key for market in app.settings.markets)
+        add_api(site, Sources(history, app.store.root, keys, app.metrics, app.clock.monotonic))
     return site
 
 
 @asynccontextmanager
 async def serving(app: App, host: str, port: int) -> AsyncIterator[int]:
     """Serve for as long as the block runs; yields the port, which 0 leaves to the system."""
-    runner = web.AppRunner(application(app), handle_signals=False, keepalive_timeout=15, shutdown_timeout=2)
+    runner = SiteRunner(application(app))
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
@@ -64,7 +70,8 @@ async def _bounded(request: web.Request, handler: Handler) -> web.StreamResponse
     """Answer in time or say so; errors never show their insides."""
     with anyio.move_on_after(REQUEST_LIMIT_S):
         return await handler(request)
-    return _json({"status": 503, "title": "the request took too long"}, 503, "application/problem+json")
+    late = Problem(503, "the request took too long; ask for less", headers={"Retry-After": "5"})
+    return late.response(request.rel_url.raw_path)
 
 
 def _json(content: object, status: int, kind: str = "application/json") -> web.Response:

@@ -88,6 +88,19 @@ class Metrics:
         self.scheduler_events = Counter(
             "regimed_scheduler_events", "Rings missed or doubled.", ["event"], registry=self.registry
         )
+        self.api_s = Histogram(
+            "regimed_api_seconds",
+            "Requests of the API.",
+            ["route", "status"],
+            buckets=_STAGE_S,
+            registry=self.registry,
+        )
+        self.api_rows = Counter(
+            "regimed_api_rows",
+            "Regime rows answered anew: stored ones, computed ones.",
+            ["source"],
+            registry=self.registry,
+        )
         self.loop_lag_s = Histogram(
             "regimed_loop_lag_seconds",
             "How late the event loop came back.",

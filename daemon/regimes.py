@@ -85,6 +85,52 @@ class MarketSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """All that an answer about one series depends on besides its question, at one moment.
+
+    Attributes:
+        timeframe: Of the series.
+        start_ts, end_ts: Its whole recorded span.
+        stored_to_ts: Rows that open before it are answered from the index, 0 for none.
+        rules: Name of the rules in force.
+        revision: Of the stored series, None where none of its rows may be served.
+        head: Newest commit of the repository, None without a history.
+    """
+
+    timeframe: Timeframe
+    start_ts: int
+    end_ts: int
+    stored_to_ts: int
+    rules: str
+    revision: int | None
+    head: str | None
+
+    def clipped(self, start_ts: int | None, end_ts: int | None) -> tuple[int, int]:
+        """Return the opens that a question is about, whole bars of the recorded span; None is its bound."""
+        start = self.start_ts if start_ts is None else max(self._up(start_ts), self.start_ts)
+        end = self.end_ts if end_ts is None else min(self._up(end_ts), self.end_ts)
+        return min(start, self.end_ts), max(min(start, self.end_ts), end)
+
+    def version(self, end_ts: int | None = None) -> str | None:
+        """Return a name that changes whenever an answer about the rows that open before `end_ts` may.
+
+        Args:
+            end_ts: None for an answer that depends on later rows too, as a whole period does.
+
+        Returns:
+            None where no history tells of changes.
+        """
+        if self.revision is not None and end_ts is not None and end_ts <= self.stored_to_ts:
+            return f"{self.rules}-{self.revision}"
+        if self.head is None:
+            return None
+        return f"{self.rules}-{self.head}-{self.end_ts}-{self.revision}-{self.stored_to_ts}"
+
+    def _up(self, ts: int) -> int:
+        return -(-ts // self.timeframe.seconds) * self.timeframe.seconds
+
+
+@dataclass(frozen=True, slots=True)
 class RegimePage:
     """Rows of one answer.
 
@@ -140,9 +186,11 @@ class RegimeHistory:
         self._noticed = changes.head()
         self._states: dict[tuple[str, Timeframe], SeriesState] = {}
         self._states_until = 0.0
+        self.writes = 0
 
     def forget(self) -> None:
         """Ask the index anew: it was written."""
+        self.writes += 1
         self._states_until = 0.0
 
     # -- what there is
@@ -170,16 +218,33 @@ class RegimeHistory:
 
     # -- answers
 
+    def standing(self, key: str, timeframe: Timeframe) -> Standing:
+        """Return what answers about a series depend on now; it reads no rows.
+
+        Raises:
+            UnknownMarket: Nothing is recorded.
+        """
+        start_ts, end_ts = self.span(key, timeframe)
+        state, fresh_to = self._fresh(key, timeframe)
+        return Standing(
+            timeframe,
+            start_ts,
+            end_ts,
+            fresh_to or 0,
+            f"{self._rules.parameters[-12:]}-{self._rules.engine_version}",
+            None if state is None or fresh_to is None else state.revision,
+            self._changes.head(),
+        )
+
     def version(self, key: str, timeframe: Timeframe, end_ts: int) -> str | None:
         """Return a name that changes whenever an answer about what opens before `end_ts` may.
 
-        It reads no rows: cheap enough for every request. None where no history tells of changes.
+        It reads no rows. None where no history tells of changes.
+
+        Raises:
+            UnknownMarket: Nothing is recorded.
         """
-        state, fresh_to = self._fresh(key, timeframe)
-        if state is not None and fresh_to is not None and end_ts <= fresh_to:
-            return f"{self._rules.parameters[-12:]}-{self._rules.engine_version}-{state.revision}"
-        head = self._changes.head()
-        return None if head is None else f"{self._rules.parameters[-12:]}-{self._rules.engine_version}-{head}"
+        return self.standing(key, timeframe).version(end_ts)
 
     def rows(
         self,
