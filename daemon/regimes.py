@@ -186,12 +186,14 @@ class RegimeHistory:
         self._noticed = changes.head()
         self._states: dict[tuple[str, Timeframe], SeriesState] = {}
         self._states_until = 0.0
+        self._spans: dict[str, tuple[str | None, float, tuple[int, int]]] = {}
         self.writes = 0
 
     def forget(self) -> None:
         """Ask the index anew: it was written."""
         self.writes += 1
         self._states_until = 0.0
+        self._spans = {}
 
     # -- what there is
 
@@ -211,10 +213,21 @@ class RegimeHistory:
         Raises:
             UnknownMarket: Nothing is recorded.
         """
+        first, last = self._span(key)
+        return timeframe.floor(first), timeframe.floor(last)
+
+    def _span(self, key: str) -> tuple[int, int]:
+        """Return the hours recorded; the names of files are read anew after a commit, or a moment."""
+        head = self._changes.head()
+        known = self._spans.get(key)
+        if known is not None and known[0] == head and self._monotonic() < known[1]:
+            return known[2]
+        until = self._monotonic() + STATE_S
         span = recorded_span(self._regimes.root, key)
         if span is None:
             raise UnknownMarket(key, market_keys(self._regimes.root))
-        return timeframe.floor(span[0]), timeframe.floor(span[1])
+        self._spans[key] = (head, until, span)
+        return span
 
     # -- answers
 

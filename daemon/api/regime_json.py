@@ -5,10 +5,12 @@ The form is that of `daemon.regime_forms.row_dicts`, byte for byte.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from daemon.regime_forms import row_dicts
 from daemon.regimes import RegimePage
@@ -16,46 +18,58 @@ from market.hours import Timeframe
 from regime.components.states import FULL_REGIMES
 from regime.series import CONFIDENCE_UNIT, NO_VERDICT, VERDICTS, RegimeRows
 
+_DAY_S = 86_400
+_VERDICTS = [*range(len(VERDICTS)), NO_VERDICT]
+_SOURCES = (b"stored", b"computed")
+Letters = NDArray[np.uint8]
 
-def _pieces() -> list[list[str]]:
-    """Return what stands between time and confidence, by full regime and verdict; NO_VERDICT is the last."""
-    verdicts = [*range(len(VERDICTS)), NO_VERDICT]
+
+def _letters(texts: Sequence[bytes]) -> Letters:
+    """Return texts as rows of letters, zeros after the shorter ones."""
+    return np.array(texts).view(np.uint8).reshape(len(texts), -1)
+
+
+def _pieces() -> Letters:
+    """Return what stands between time and confidence, by full regime and verdict."""
+    count = len(FULL_REGIMES) * len(_VERDICTS)
     every = RegimeRows(
         Timeframe.H1,
-        np.zeros(len(FULL_REGIMES) * len(verdicts), dtype=np.int64),
-        np.repeat(np.arange(len(FULL_REGIMES), dtype=np.int8), len(verdicts)),
-        np.tile(np.array(verdicts, dtype=np.int8), len(FULL_REGIMES)),
-        np.zeros(len(FULL_REGIMES) * len(verdicts), dtype=np.int16),
+        np.zeros(count, dtype=np.int64),
+        np.repeat(np.arange(len(FULL_REGIMES), dtype=np.int8), len(_VERDICTS)),
+        np.tile(np.array(_VERDICTS, dtype=np.int8), len(FULL_REGIMES)),
+        np.zeros(count, dtype=np.int16),
     )
     told = []
     for row in row_dicts(RegimePage(every, None, 1, 1, 0, None)):
         inner = {name: row[name] for name in row if name not in ("open_time", "confidence", "source")}
-        told.append(f'Z",{orjson.dumps(inner).decode()[1:-1]},"confidence":')
-    return [told[place : place + len(verdicts)] for place in range(0, len(told), len(verdicts))]
+        told.append(b'",%b,"confidence":' % orjson.dumps(inner)[1:-1])
+    return _letters(told)
 
 
+_OPENING = _letters([b'{"open_time":"'])
+_CLOCK = _letters([b"T%02d:%02d:00Z" % divmod(minute, 60) for minute in range(24 * 60)])
 _PIECES = _pieces()
-_CONFIDENCE = [orjson.dumps(each / CONFIDENCE_UNIT).decode() for each in range(CONFIDENCE_UNIT + 1)]
-_STORED, _COMPUTED = ',"source":"stored"}', ',"source":"computed"}'
+_CONFIDENCE = _letters([orjson.dumps(each / CONFIDENCE_UNIT) for each in range(CONFIDENCE_UNIT + 1)])
+_CLOSING = _letters([b',"source":"%b"},' % source for source in _SOURCES])
 
 
 def rows_json(page: RegimePage) -> bytes:
     """Return the rows of a page as a JSON array."""
-    if page.bars is not None:
+    rows = page.rows
+    if page.bars is not None or not len(rows):
         return orjson.dumps(row_dicts(page))
-    rows, stored = page.rows, stored_rows(page)
-    times = np.datetime_as_string(rows.ts.astype("datetime64[s]")).tolist()
-    columns = zip(times, rows.full.tolist(), rows.verdict.tolist(), rows.confidence.tolist(), strict=True)
-    told = [
-        f'{{"open_time":"{time}{_PIECES[full][verdict]}{_CONFIDENCE[confidence]}'
-        for time, full, verdict, confidence in columns
-    ]
-    parts = []
-    if stored:
-        parts.append(f"{_STORED},".join(told[:stored]) + _STORED)
-    if stored < len(told):
-        parts.append(f"{_COMPUTED},".join(told[stored:]) + _COMPUTED)
-    return f"[{','.join(parts)}]".encode()
+    days, day = np.unique(rows.ts // _DAY_S, return_inverse=True)
+    dates = _letters(np.datetime_as_string(days.astype("datetime64[D]")).astype("S10").tolist())
+    columns = (
+        np.broadcast_to(_OPENING, (len(rows), _OPENING.shape[1])),
+        dates[day],
+        _CLOCK[rows.ts % _DAY_S // 60],
+        _PIECES[rows.full.astype(np.intp) * len(_VERDICTS) + rows.verdict % len(_VERDICTS)],
+        _CONFIDENCE[rows.confidence],
+        _CLOSING[(rows.ts >= page.stored_before_ts).astype(np.intp)],
+    )
+    letters = np.concatenate(columns, axis=1).reshape(-1)
+    return b"[%b]" % letters[letters != 0].tobytes()[:-1]
 
 
 def stored_rows(page: RegimePage) -> int:

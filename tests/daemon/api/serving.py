@@ -17,9 +17,9 @@ from daemon.api.site import Sources, add_api
 from daemon.http import _bounded
 from daemon.metrics import Metrics
 from daemon.regimes import RegimeHistory
-from store.index.regime_index import RegimeIndex
 from market.hours import Hour
 from store.commits import CommittedChanges
+from store.index.regime_index import RegimeIndex
 from tests.daemon.regimes import RULES, keeper, regimes, repository
 from tests.store.markets import KEY, coarse_files, hour_files
 
