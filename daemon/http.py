@@ -15,13 +15,16 @@ import structlog
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
+from daemon.api.actions import Answering, read_token
 from daemon.api.problems import Problem
 from daemon.api.runner import SiteRunner
 from daemon.api.site import Sources, add_api
 from daemon.app import App
 from daemon.explaining import explained
 from daemon.health import health, live, ready
+from daemon.operator import answer
 from market.errors import DataInvalid
+from store.advice import Deed
 from store.decision_files import decision_path
 
 _log = structlog.get_logger("http")
@@ -43,8 +46,20 @@ def application(app: App) -> web.Application:
     site.router.add_get("/metrics", make_aiohttp_handler(registry=app.metrics.registry))
     if (history := getattr(app, "regimes", None)) is not None:
         keys = tuple(market.key for market in app.settings.markets)
-        add_api(site, Sources(history, app.store.root, keys, app.metrics, app.clock.monotonic))
+        clock, answering = app.clock, _answering(app)
+        add_api(site, Sources(history, app.store.root, keys, app.metrics, clock.monotonic, answering))
     return site
+
+
+def _answering(app: App) -> Answering | None:
+    """Return what takes answers over HTTP: through the code of the command, where a token is configured."""
+    if app.settings.http.token_file is None:
+        return None
+
+    async def record(decision_id: str, deed: Deed) -> str:
+        return (await answer(app, decision_id, deed)).commit
+
+    return Answering(read_token(app.settings.http.token_file), record, app.clock.now, app.clock.monotonic)
 
 
 @asynccontextmanager

@@ -109,6 +109,9 @@ class HttpSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address to bind; local unless told otherwise.")
     port: int = Field(8080, ge=0, le=65535, description="0 takes a free port and prints it.")
+    token_file: Path | None = Field(
+        None, description="Mounted secret that answering advice over HTTP takes; off when left out."
+    )
 
 
 class HealthSettings(Section):

@@ -15,28 +15,25 @@ from aiohttp.hdrs import ACCEPT_ENCODING, IF_NONE_MATCH
 from aiohttp.typedefs import Middleware
 
 from daemon.api import routes
+from daemon.api.actions import Answering, body_schema
 from daemon.api.answers import WORTH_BYTES, Answer, AnswerCache, Moments, etag_of_bytes
 from daemon.api.negotiation import GZIP_MARK, takes_gzip, unchanged
 from daemon.api.openapi import document
 from daemon.api.parameters import read_path, read_query
 from daemon.api.problems import SECURE, Problem, problem_of
+from daemon.api.records import Records
 from daemon.api.regimes import ANSWERS, Question, checked_span, question_of
 from daemon.api.routes import Route
 from daemon.api.threads import Workshop
 from daemon.metrics import Metrics
 from daemon.regimes import RegimeHistory, RegimesBusy, Standing, UnknownMarket
+from market.errors import DataInvalid
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 FRESH_S = 1.0
 THREADS = 2
 _TRIES = 3
-_REGIME_ROUTES = (
-    routes.REGIME_ROWS,
-    routes.REGIME_STATS,
-    routes.REGIME_TRANSITIONS,
-    routes.REGIME_PERIODS,
-)
 _log = structlog.get_logger("api")
 
 
@@ -50,6 +47,7 @@ class Sources:
         markets: Keys that are configured.
         metrics: What is counted.
         monotonic: Real seconds.
+        answering: Takes what was done about advice; None leaves that route out.
         waiting: Requests that may wait for a thread; one more is told to come again.
         cache_bytes: Answers held in memory.
     """
@@ -59,6 +57,7 @@ class Sources:
     markets: tuple[str, ...]
     metrics: Metrics
     monotonic: Callable[[], float]
+    answering: Answering | None = None
     waiting: int = 32
     cache_bytes: int = 64_000_000
 
@@ -67,8 +66,10 @@ def add_api(site: web.Application, sources: Sources) -> None:
     """Put the routes and what tells errors as problems onto a site."""
     api = _Api(sources)
     site.middlewares.append(api.middleware)
-    for route in _REGIME_ROUTES:
-        _add(site, route, partial(api.regimes, route))
+    for route in routes.READING:
+        _add(site, route, partial(api.regimes if route.name in ANSWERS else api.records, route))
+    if sources.answering is not None:
+        _add(site, routes.ACTION, partial(api.act, sources.answering))
     site.router.add_get("/openapi.json", api.description, expect_handler=_no_expectations)
     site.on_cleanup.append(api.close)
 
@@ -98,7 +99,16 @@ class _Api:
         self._standings: Moments[Standing] = Moments(
             sources.monotonic, FRESH_S, lambda: sources.history.writes, 1024
         )
-        body = orjson.dumps(document(_REGIME_ROUTES, {}))
+        self._records = Records(sources.root, sources.history, sources.markets)
+        self._deeds = 0
+        self._known: Moments[str] = Moments(sources.monotonic, FRESH_S, lambda: self._deeds, 1024)
+        acting = sources.answering is not None
+        body = orjson.dumps(
+            document(
+                (*routes.READING, routes.ACTION) if acting else routes.READING,
+                {routes.ACTION.name: body_schema()} if acting else {},
+            )
+        )
         self._description = Answer(etag_of_bytes(body), body)
         self._asked = lru_cache(maxsize=2048)(_asked)
 
@@ -134,7 +144,7 @@ class _Api:
         name = (asked["symbol"], asked["timeframe"])
         standing = self._standings.get(name)
         if standing is None:
-            standing = await self._workshop.shared(name, partial(self._stand, *name))
+            standing = await self._workshop.shared((name, self._history.writes), partial(self._stand, *name))
         question = question_of(route, asked, standing)
         if unchanged(request.headers.get(IF_NONE_MATCH), question.etag):
             return _not_modified(request, question.etag)
@@ -144,7 +154,42 @@ class _Api:
             answer = await self._workshop.shared(question.etag or object(), make)
         return await self._response(request, answer)
 
+    async def records(self, route: Route, request: web.Request) -> web.Response:
+        asked = self._asked(route.parameters, tuple(request.match_info.items()), _query(request))
+        name = (route.name, str(asked))
+        etag = self._known.get(name)
+        if unchanged(request.headers.get(IF_NONE_MATCH), etag):
+            return _not_modified(request, etag)
+        answer = self._cache.get(etag)
+        if answer is None:
+            answer = await self._workshop.shared((name, self._deeds), partial(self._read, name, route, asked))
+        return await self._response(request, answer)
+
+    async def act(self, answering: Answering, request: web.Request) -> web.Response:
+        answering.admit(request)
+        asked = self._asked(routes.ACTION.parameters, tuple(request.match_info.items()), _query(request))
+        await self._workshop.run(partial(_told, self._records.answers[routes.DECISION.name], asked))
+        try:
+            commit = await answering.record(f"{asked['date']}/{asked['name']}", request)
+        finally:
+            self._deeds += 1
+        headers = {"Cache-Control": "no-store", **SECURE}
+        return web.Response(
+            body=orjson.dumps({"commit": commit}),
+            status=201,
+            content_type="application/json",
+            headers=headers,
+        )
+
     # -- answers
+
+    async def _read(self, name: Any, route: Route, asked: Mapping[str, Any]) -> Answer:
+        asked_at, epoch = self._sources.monotonic(), self._deeds
+        body = await self._workshop.run(partial(_told, self._records.answers[route.name], asked))
+        answer = Answer(etag_of_bytes(body), body)
+        self._cache.keep(answer)
+        self._known.keep(name, etag_of_bytes(body), asked_at, epoch)
+        return answer
 
     async def _stand(self, symbol: str, timeframe: Any) -> Standing:
         asked_at, epoch = self._sources.monotonic(), self._history.writes
@@ -217,6 +262,9 @@ def _told(work: Callable[..., T], *arguments: Any) -> T:
     except UnknownMarket as error:
         known = ", ".join(error.known[:20]) or "none is recorded"
         raise Problem.of_parameter("symbol", error.key, f"a recorded market: {known}", 404) from None
+    except DataInvalid as error:
+        _log.warning("a record could not be read", where=error.where, error=str(error))
+        raise Problem(500, "the record cannot be read; regimed verify says why") from None
     except RegimesBusy as error:
         raise Problem(503, str(error), headers={"Retry-After": "5"}) from None
 

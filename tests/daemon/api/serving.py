@@ -20,6 +20,7 @@ from daemon.regimes import RegimeHistory
 from market.hours import Hour
 from store.commits import CommittedChanges
 from store.index.regime_index import RegimeIndex
+from tests.cycle.house import House
 from tests.daemon.regimes import RULES, keeper, regimes, repository
 from tests.store.markets import KEY, coarse_files, hour_files
 
@@ -35,6 +36,7 @@ class Served:
     history: RegimeHistory
     metrics: Metrics
     root: Path
+    house: House | None = None
 
     async def get(self, path: str, **changes: Any) -> httpx.Response:
         return await self.client.get(path, **changes)
@@ -51,12 +53,13 @@ class Served:
 
     async def walk(self, path: str, name: str, **parameters: Any) -> list[Any]:
         """Return what all pages hold."""
-        found, cursor = [], None
+        found: list[Any] = []
         while True:
-            page = await self.json(path, **parameters, **({"cursor": cursor} if cursor else {}))
+            page = await self.json(path, **parameters)
             found += page[name]
-            if (cursor := page["next"]) is None:
+            if page["next"] is None:
                 return found
+            parameters["cursor"] = page["next"]
 
 
 def told_problem(answer: httpx.Response, status: int) -> dict[str, Any]:
