@@ -17,7 +17,7 @@ from regime.components.states import SIMPLIFIED, SimplifiedRegime
 from regime.series import RegimeCounts, RegimeRules, periods_of
 from store.index.regime_index import RegimeIndex
 from tests.daemon.regimes import RULES, Standing, commit, direct, history, keeper, repository
-from tests.store.markets import COARSE_END, FIRST, KEY, coarse_files, hour_file, hour_files
+from tests.store.markets import COARSE_END, FIRST, KEY, coarse_files, hour_file, hour_files, lay
 
 H1 = Timeframe.H1
 END = COARSE_END.plus(30)
@@ -185,7 +185,7 @@ def test_a_version_names_an_answer(root: Path, stored: RegimeIndex, tmp_path: Pa
     assert asked.version(KEY, H1, END.plus(10).open_ts) != one
     other = history(root, stored, rules=RegimeRules(3, RULES.parameters))
     assert other.version(KEY, H1, COARSE_END.open_ts) != one
-    (tmp_path / "plain").mkdir()
+    lay(tmp_path / "plain", hour_file(COARSE_END))
     assert history(tmp_path / "plain", None).version(KEY, H1, 0) is None
 
 

@@ -92,7 +92,7 @@ def filled(root: Path, folder: Path, until: Hour | None = None) -> RegimeIndex:
 async def served(root: Path, index: RegimeIndex | None, **changes: Any) -> AsyncIterator[Served]:
     """Serve the API of a repository."""
     history = changes.pop("history", None) or RegimeHistory(
-        index, regimes(root), RULES, CommittedChanges(root), monotonic
+        lambda: index, regimes(root), RULES, CommittedChanges(root), monotonic
     )
     metrics = Metrics()
     told = {"markets": (KEY,), "monotonic": monotonic} | changes

@@ -33,7 +33,9 @@ async def daemon(folder, hours=3, markets=1, token=True):
         http["token_file"] = str(folder / "token")
     async with house(folder, markets=markets, http=http) as there:
         root = there.app.store.root
-        there.app.regimes = RegimeHistory(None, regimes(root), RULES, CommittedChanges(root), monotonic)
+        there.app.regimes = RegimeHistory(
+            lambda: None, regimes(root), RULES, CommittedChanges(root), monotonic
+        )
         await there.hours(START, hours)
         async with (
             serving(there.app, "127.0.0.1", 0) as port,
@@ -214,7 +216,9 @@ async def test_a_token_that_is_none_stops_the_start(tmp_path, content):
         path.write_bytes(content)
     async with house(tmp_path, http={"port": 0, "token_file": str(path)}) as there:
         root = there.app.store.root
-        there.app.regimes = RegimeHistory(None, regimes(root), RULES, CommittedChanges(root), monotonic)
+        there.app.regimes = RegimeHistory(
+            lambda: None, regimes(root), RULES, CommittedChanges(root), monotonic
+        )
         with pytest.raises(ConfigInvalid, match=r"^http\.token_file: ") as told:
             async with serving(there.app, "127.0.0.1", 0):
                 pass

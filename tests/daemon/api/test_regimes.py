@@ -33,7 +33,7 @@ async def test_every_row_is_the_one_computed_from_the_files(any_api, truth, time
     assert unsourced(told) == unsourced(row_dicts(page))
     assert len(told) > 500
     sources = {row["source"] for row in told}
-    index = any_api.history._index
+    index = any_api.history._index()
     state = None if index is None else index.state("ETH-USDT", Timeframe(timeframe))
     last = Hour.parse(told[-1]["open_time"]).open_ts
     if state is None:
