@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decisions.calibration.measures import Figure, Weeks, mean
-from grid.standard import StandardGrid, batch_24h
+from grid.standard import StandardDays, StandardGrid, batch_24h
 from market.candles import Bars, Floats
+from market.costs import ppm
 from regime.history import JudgedHours
 
 
@@ -94,11 +95,29 @@ def grid_values(hours: JudgedHours, bars: Bars, price_scale: int, maker_bps: flo
         price_scale: Of the bars.
         maker_bps: Fee of each fill.
     """
+    days = standard_days(hours, bars, price_scale, maker_bps)
+    return GridValues(days.against_hold_bps, days.mirrored_against_hold_bps, maker_bps, bars_only=True)
+
+
+def standard_days(hours: JudgedHours, bars: Bars, price_scale: int, maker_bps: float) -> StandardDays:
+    """Return the standard grid of each hour over the 24 hours after it, a row an hour; see `grid_values`."""
     rows = np.flatnonzero(hours.valid & hours.inside)
     starts = np.searchsorted(bars.ts, hours.ts[rows])
     lower = np.rint(hours.lower[rows] * price_scale).astype(np.int64)
     upper = np.rint(hours.upper[rows] * price_scale).astype(np.int64)
-    days = batch_24h(bars, starts, lower, upper, StandardGrid(maker_ppm=round(maker_bps * 100)))
-    real, mirrored = np.full(len(hours), np.nan), np.full(len(hours), np.nan)
-    real[rows], mirrored[rows] = days.against_hold_bps, days.mirrored_against_hold_bps
-    return GridValues(real, mirrored, maker_bps, bars_only=True)
+    days = batch_24h(bars, starts, lower, upper, StandardGrid(maker_ppm=ppm(maker_bps)))
+
+    def of_all(found: Floats) -> Floats:
+        column = np.full(len(hours), np.nan)
+        column[rows] = found
+        return column
+
+    levels = np.zeros(len(hours), dtype=np.int64)
+    levels[rows] = days.levels
+    return StandardDays(
+        of_all(days.against_hold_bps),
+        of_all(days.against_cash_bps),
+        of_all(days.mirrored_against_hold_bps),
+        of_all(days.mirrored_against_cash_bps),
+        levels,
+    )
