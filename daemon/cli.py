@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from daemon.commands import (
+    agents,
     calibrating,
     comparing,
     configuration,
@@ -24,6 +25,7 @@ from daemon.commands import (
     kpis,
     notifying,
     reading,
+    regimes,
     replaying,
     running,
 )
@@ -81,6 +83,8 @@ COMMANDS = (
     evaluating,
     replaying,
     kpis,
+    regimes,
+    agents,
     comparing,
     configuration,
     notifying,

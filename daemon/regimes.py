@@ -330,7 +330,7 @@ class RegimeHistory:
             found = self._of_index(lambda index: index.get_regime_stats(key, timeframe, *span))
             if found is not None:
                 return found
-        return RegimeCounts.of(self._whole(key, timeframe, start_ts, end_ts).rows)
+        return RegimeCounts.of(self.series(key, timeframe, start_ts, end_ts).rows)
 
     def periods(
         self,
@@ -429,7 +429,7 @@ class RegimeHistory:
         first, last = self.span(key, timeframe)
         step = 31 * 86_400 if timeframe in STORED else 86_400
         while True:
-            part = self._whole(key, timeframe, start_ts, end_ts)
+            part = self.series(key, timeframe, start_ts, end_ts)
             runs = periods_of(part.rows)
             open_before = bool(runs) and runs[0].first_ts == start_ts and start_ts > first
             open_after = bool(runs) and runs[-1].last_ts == end_ts - timeframe.seconds and end_ts < last
@@ -438,8 +438,12 @@ class RegimeHistory:
             start_ts = max(first, start_ts - step) if open_before else start_ts
             end_ts = min(last, end_ts + step) if open_after else end_ts
 
-    def _whole(self, key: str, timeframe: Timeframe, start_ts: int, end_ts: int) -> SeriesPart:
-        """Return stored and computed rows of a range with their bars."""
+    def series(self, key: str, timeframe: Timeframe, start_ts: int, end_ts: int) -> SeriesPart:
+        """Return stored and computed rows of a range of whole bars with their bars, however many.
+
+        Raises:
+            RegimesBusy: What is not stored cannot be computed now.
+        """
         state, fresh = self._fresh(key, timeframe)
         part = SeriesPart.none(timeframe)
         fresh_to = start_ts
@@ -524,7 +528,7 @@ class RegimeHistory:
     ) -> tuple[Bars, tuple[int, int]]:
         held = SeriesPart.none(timeframe)
         if len(rows) and rows.ts[0] < fresh_to:
-            held = self._whole(key, timeframe, int(rows.ts[0]), min(fresh_to, int(rows.ts[-1]) + 1))
+            held = self.series(key, timeframe, int(rows.ts[0]), min(fresh_to, int(rows.ts[-1]) + 1))
         whole = held.followed_by(part)
         places = np.searchsorted(whole.bars.ts, rows.ts)
         return whole.bars.at(places), (whole.price_scale, whole.volume_scale)

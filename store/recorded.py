@@ -1,15 +1,15 @@
-"""Recorded candles, parquet or CSV, as a source like any other; pyarrow is needed for parquet alone."""
+"""Recorded candles, parquet or CSV, as a source like any other; tables as parquet, which needs pyarrow."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,6 +172,48 @@ def aggregated(fine: RecordedSeries, to: Timeframe) -> RecordedSeries:
         fine.close[last],
         np.array(volume, dtype=np.float64),
     )
+
+
+Kind = Literal["time", "text", "integer", "number", "truth"]
+
+
+def write_table(
+    path: Path, columns: Mapping[str, Kind], batches: Iterable[Mapping[str, Sequence[Any]]]
+) -> None:
+    """Write a parquet file, batch by batch; it is there as a whole or not at all.
+
+    Args:
+        path: Replaced where there is one.
+        columns: Name and kind of each column in order; a `time` is an epoch second, UTC.
+        batches: Values by column, None where there is none.
+
+    Raises:
+        ConfigInvalid: pyarrow is not installed; names the extra.
+        OSError: The file cannot be written.
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise ConfigInvalid(
+            f"{path.name}: writing parquet needs the extra `data`: pip install 'regimed[data]'"
+        ) from None
+    kinds = {
+        "time": pa.timestamp("s", tz="UTC"),
+        "text": pa.string(),
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "truth": pa.bool_(),
+    }
+    schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with parquet.ParquetWriter(part, schema) as writer:
+            for batch in batches:
+                writer.write_table(pa.table(dict(batch), schema=schema))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def parse_name(path: Path) -> RecordedFile | None:
