@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,14 +64,14 @@ class WholeStore:
         Raises:
             RegimesBusy: What is not stored cannot be computed now.
         """
-        states, series, total, computed = self._states(), self._series(timeframes), RegimeCounts.none(), []
+        states, total, computed = self._states(), RegimeCounts.none(), list[str]()
+        series = self._series(timeframes, states)
         for key, timeframe, lag in series:
-            state = states.get((key, timeframe))
-            if lag is None and state is not None:
-                total += state.counts
+            if lag is None:
+                total += states[key, timeframe].counts
             else:
                 total += self._history.counts(key, timeframe, BEGINNING, END)
-                computed.append(lag or f"{key} {timeframe.value}")
+                computed.append(lag)
         return AllCounts(total, len(series), tuple(computed))
 
     def transitions(
@@ -95,7 +95,8 @@ class WholeStore:
         Raises:
             RegimesBusy: What is not stored cannot be computed now.
         """
-        series, states = self._series(timeframes), self._states()
+        states = self._states()
+        series = self._series(timeframes, states)
         known = {(key, timeframe) for key, timeframe, lag in series if lag is None}
         everything = {pair for pair in states if pair[1] in timeframes}
         if span == (BEGINNING, END) and len(known) == len(series) and known == everything:
@@ -159,17 +160,23 @@ class WholeStore:
                 return Found(rows, last, tuple(computed))
         return Found(rows, None, tuple(computed))
 
-    def _series(self, timeframes: Sequence[Timeframe]) -> list[tuple[str, Timeframe, str | None]]:
-        """Return every series, as ordered in answers, and what of it is not stored, in words."""
+    def _series(
+        self, timeframes: Sequence[Timeframe], states: Mapping[tuple[str, Timeframe], SeriesState]
+    ) -> list[tuple[str, Timeframe, str | None]]:
+        """Return every series, as ordered in answers, and what of it is not stored, in words.
+
+        A series that holds more than may be served (files went, or it was written just now) counts as not
+        stored: its own counts would be of other rows.
+        """
         found = []
         for market in self._history.markets():
             for timeframe in sorted(timeframes, key=lambda each: each.value):
-                stored_to, end = market.stored_to.get(timeframe), timeframe.floor(market.end_ts)
-                lag = None
-                if stored_to is None:
-                    lag = f"{market.key} {timeframe.value}"
-                elif stored_to < end:
-                    lag = f"{market.key} {timeframe.value} from {time_of(stored_to)} on"
+                stored_to, state = market.stored_to.get(timeframe), states.get((market.key, timeframe))
+                lag: str | None = f"{market.key} {timeframe.value}"
+                if stored_to is not None and stored_to < timeframe.floor(market.end_ts):
+                    lag = f"{lag} from {time_of(stored_to)} on"
+                elif stored_to is not None and state is not None and state.filled_to_ts == stored_to:
+                    lag = None
                 found.append((market.key, timeframe, lag))
         return found
 

@@ -1,0 +1,1 @@
+"""Agents as they ask: real clients over stdio, HTTP and in memory."""
