@@ -44,7 +44,7 @@ class Desk:
     def __init__(self, opened: OpenHistory) -> None:
         self._answers, self._root = AgentAnswers(opened), str(opened.root)
         self._tools = {tool.name: tool for tool in TOOLS}
-        self._threads = anyio.CapacityLimiter(THREADS)
+        self._threads, self._inside = anyio.CapacityLimiter(THREADS), 0
 
     async def call(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
         """Return a tool's answer.
@@ -55,12 +55,11 @@ class Desk:
         tool = self._tools.get(name)
         if tool is None:
             raise ToolRefused(f"tool: found {name[:80]!r}, expected one of {', '.join(self._tools)}")
-        if self._threads.statistics().tasks_waiting >= WAITING:
+        if self._inside >= THREADS + WAITING:
             raise ToolRefused("busy: too many questions at once; ask again in a few seconds")
+        self._inside += 1
         try:
-            return await anyio.to_thread.run_sync(
-                self._answered, tool, given, limiter=self._threads, abandon_on_cancel=True
-            )
+            return await anyio.to_thread.run_sync(self._answered, tool, given, limiter=self._threads)
         except (BadArgument, RegimesBusy) as error:
             raise ToolRefused(str(error)) from None
         except DataInvalid as error:
@@ -69,6 +68,8 @@ class Desk:
         except Exception as error:
             _log.exception("a tool failed", tool=name)
             raise ToolRefused("internal error: it stands in the server's log") from error
+        finally:
+            self._inside -= 1
 
     def _answered(self, tool: AgentTool, given: dict[str, Any]) -> dict[str, Any]:
         return tool.answer(self._answers, read_arguments(tool.arguments, given))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
@@ -251,7 +252,7 @@ async def test_bad_arguments_are_named(root, tool, arguments, words):
     assert "Traceback" not in text and "File " not in text and str(root.parent) not in text
 
 
-async def test_a_crash_tells_the_agent_nothing_of_this_machine(root, monkeypatch, caplog):
+async def test_a_crash_tells_the_agent_nothing_of_this_machine(root, monkeypatch):
     """What nobody expected stands in the log; the agent hears that it does."""
 
     def crashed(*_: Any) -> Any:
@@ -298,7 +299,7 @@ async def test_questions_wait_for_a_thread_and_no_more_than_so_many(root, monkey
             for _ in range(4 + WAITING + 3):
                 group.start_soon(ask)
             while len(refusals) < 3:
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
             going.set()
     assert len(answers) == 4 + WAITING and set(refusals) == {
         "busy: too many questions at once; ask again in a few seconds"
@@ -348,7 +349,7 @@ def test_stdout_carries_the_protocol_alone(root):
 
 
 def test_http_is_for_this_machine_alone_and_ends_when_told(root):
-    """A foreign Host or Origin is refused; SIGTERM ends the server in good order, without a word on stdout."""
+    """A foreign Host or Origin is refused; SIGTERM ends it in good order, without a word on stdout."""
     with serving(root) as (url, process):
         body = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
         accepts = {"Accept": "application/json, text/event-stream"}
