@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check lint types contracts coverage campaign architecture notices calibration replays assumptions mutants bench format lock clean
+.PHONY: setup demo test check lint types contracts coverage campaign architecture agents notices calibration replays assumptions mutants bench format lock clean
 
 setup: .venv/ready
 
@@ -49,6 +49,9 @@ architecture: setup  ## docs/architecture.md: the way of the data and the floors
 
 assumptions: setup  ## docs/assumptions.md: each assumption of the design and what is for and against it; DATA=../shared/data
 	$(BIN)/python docs/make_assumptions.py $${DATA:-../shared/data}
+
+agents: setup  ## docs/agents.md: how agents connect, and an answer of each tool, a minute
+	$(BIN)/python docs/make_agents.py
 
 notices: setup  ## docs/notices.md: what reaches the phone, captured from simulated days, two minutes
 	$(BIN)/python docs/make_notices.py
