@@ -89,7 +89,8 @@ async def asked(repo: Path) -> list[str]:
         lines += [
             "## Tools, and one answer of each",
             "",
-            f"Written by `make agents`: `regimed demo --once --hours {HOURS} --markets {MARKETS}` first, then",
+            "Written by `make agents`: first"
+            f" `regimed demo --once --hours {HOURS} --markets {MARKETS}`, then",
             "these questions to `regimed mcp --repo DIR/data`. The candles are simulated; long answers are",
             "cut at `...`.",
             "",
