@@ -7,15 +7,12 @@ from pathlib import Path
 
 from daemon.clock import WallClock
 from daemon.regimes import RegimeHistory
-from daemon.settings import CollectionSettings, Settings, policy_of_repository
+from daemon.settings import CollectionSettings, Settings, policy_of_repository, regime_rules
 from decisions.inputs import Policy
 from market.errors import IndexUnavailable, RepositoryUnusable
 from market.hours import Hour
-from market.snapshot import digest_of
-from regime.analysis import ENGINE_VERSION
 from regime.config import RegimeConfig
 from regime.engine import RegimeEngine
-from regime.series import RegimeRules
 from store.commits import CommittedChanges
 from store.index.regime_index import RegimeIndex
 from store.ledger import Ledger
@@ -75,7 +72,7 @@ def open_history(repo: Path | None, settings: Settings | None) -> OpenHistory:
     index, no_index = _index(_index_url(root, None if repo is not None else settings))
     regimes = RepositoryRegimes(root, RegimeEngine(regime), max_missing_minutes=policy.max_missing_minutes)
     history = RegimeHistory(
-        index,
+        lambda: index,
         regimes,
         regime_rules(regime, policy.max_missing_minutes),
         CommittedChanges(root),
@@ -84,14 +81,10 @@ def open_history(repo: Path | None, settings: Settings | None) -> OpenHistory:
     return OpenHistory(history, index, no_index, root, regime, policy)
 
 
-def regime_rules(regime: RegimeConfig, max_missing_minutes: int) -> RegimeRules:
-    """Return what rows are made by: the engine, its numbers, and how complete an hour must be."""
-    numbers = {"regime": regime.model_dump(mode="json"), "max_missing_minutes": max_missing_minutes}
-    return RegimeRules(ENGINE_VERSION, digest_of(numbers))
-
-
 def _index_url(root: Path, settings: Settings | None) -> str | None:
     """Return where the index is; None while there is none."""
+    if settings is not None and settings.index.url is not None:
+        return settings.index_url()
     state = root.with_name(root.name + ".state") if settings is None else settings.state_path
     file = state.absolute() / "index.sqlite"
     return f"sqlite:///{file}" if file.is_file() else None

@@ -264,12 +264,8 @@ class Settings(Section):
         return url.render_as_string(hide_password=False)
 
     def regime_rules(self) -> RegimeRules:
-        """Return what rows of the index are made by: every number that one of them depends on."""
-        parameters = {
-            "regime": self.regime.model_dump(mode="json"),
-            "max_missing_minutes": self.collection.max_missing_minutes,
-        }
-        return RegimeRules(ENGINE_VERSION, digest_of(parameters))
+        """Return what rows of the index are made by."""
+        return regime_rules(self.regime, self.collection.max_missing_minutes)
 
     def rules(self) -> dict[str, Any]:
         """Return the effective configuration that verdicts depend on, ready for JSON and YAML.
@@ -305,6 +301,12 @@ class Settings(Section):
     def config_hash(self) -> str:
         """Return `sha256:...` of `rules()`: the name that every record quotes."""
         return digest_of(orjson.loads(orjson.dumps(self.rules(), option=orjson.OPT_SORT_KEYS)))
+
+
+def regime_rules(regime: RegimeConfig, max_missing_minutes: int) -> RegimeRules:
+    """Return what rows of the index are made by: engine, its numbers, and how complete an hour must be."""
+    numbers = {"regime": regime.model_dump(mode="json"), "max_missing_minutes": max_missing_minutes}
+    return RegimeRules(ENGINE_VERSION, digest_of(numbers))
 
 
 class _ExchangeRules(Section):

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from daemon.histories import OpenHistory, open_history, regime_rules
+from daemon.histories import OpenHistory, open_history
 from daemon.regime_forms import time_of
+from daemon.settings import regime_rules
 from market.hours import Hour, Timeframe
 from regime.components.states import SIMPLIFIED
 from regime.series import STORED, VERDICTS, RegimeRules
