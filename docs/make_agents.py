@@ -89,7 +89,7 @@ async def asked(repo: Path) -> list[str]:
         lines += [
             "## Tools, and one answer of each",
             "",
-            f"Written by `make agents`: first `regimed demo --once --hours {HOURS} --markets {MARKETS}`, then",
+            f"Written by `make agents` after `regimed demo --once --hours {HOURS} --markets {MARKETS}`, by",
             "these questions to `regimed mcp --repo DIR/data`. The candles are simulated; long answers are",
             "cut at `...`.",
             "",
