@@ -260,7 +260,7 @@ def _differs(mine: Ints, theirs: Ints, columns: list[tuple[Ints, Ints]]) -> int 
 
 
 def _without_rows_from(connection: Connection, before: Known, start_ts: int) -> SeriesState:
-    """Remove what opens at `start_ts` or later; return the state with the counts of what is left."""
+    """Remove what opens at `start_ts` or later, before its end; return the state of what is left."""
     places, state = before.places, before.state
     gone = rows_between(connection, places, start_ts, state.filled_to_ts)
     last = last_period(connection, places, start_ts)
@@ -275,7 +275,7 @@ def _without_rows_from(connection: Connection, before: Known, start_ts: int) -> 
         counts=counts,
         first_ts=state.first_ts if counts.rows else None,
         last_ts=None if last is None else last.last_ts,
-        filled_to_ts=min(state.filled_to_ts, start_ts),
+        filled_to_ts=start_ts,
     )
 
 

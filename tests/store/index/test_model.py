@@ -224,6 +224,17 @@ def test_ranges_and_filters_of_one_series_are_those_of_its_rows(index):
             assert index.transitions(*key, start_ts, end_ts, before=before, after=after) == expected
 
 
+def test_a_range_ends_before_its_end_and_a_gap_belongs_to_no_period(index):
+    """The bar at the end is not in the range; a bar without a row is in no period, however close one ends."""
+    key = SYMBOLS[0], Timeframe.H1
+    held = _filled(index).model.series[key]
+    ts = held.regimes().ts.tolist()
+    assert index.get_regime_stats(*key, START, ts[-1]).rows == len(ts) - 1
+    gaps = [one for one in range(ts[0], ts[-1], 3600) if one not in held.rows]
+    assert gaps
+    assert all(index.periods(*key, gap, gap + 3600) == [] for gap in gaps)
+
+
 def test_a_series_that_is_not_there_has_nothing(index):
     """Unknown names give empty answers of the asked timeframe, never an error."""
     assert index.state("NONE-USDT", Timeframe.M15) is None

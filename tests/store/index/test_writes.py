@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -62,6 +63,39 @@ def test_a_row_where_none_was_is_a_change(index):
     ).revision == (begun + 1)
     assert index.get_regimes(KEY, H1, at(0), at(50)).same_as(rows)
     assert index.check() == []
+
+
+def test_an_end_that_falls_is_a_change(index):
+    """Even where nothing stood behind it: what is filled there later may be another answer."""
+    rows, bars = content(H1, at(0), at(50))
+    begun = fill(index, 0, 60, rows=rows, bars=bars).revision
+    assert fill(index, 0, 55, rows=rows, bars=bars).revision == begun + 1
+    assert fill(index, 0, 60, rows=rows, bars=bars).revision == begun + 1
+
+
+def test_a_candle_that_changes_alone_is_a_change(index):
+    """Equal regimes over another volume: the new candle is told, and the revision rises."""
+    rows, bars = content(H1, at(0), at(50))
+    begun = fill(index, 0, 50).revision
+    other = replace(bars, volume=bars.volume + (bars.ts == bars.ts[20]))
+    assert fill(index, 0, 50, bars=other).revision == begun + 1
+    assert np.array_equal(index.get_candles(KEY, H1, 0, ALWAYS).volume, other.volume)
+    assert index.get_regimes(KEY, H1, 0, ALWAYS).same_as(rows)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_series_may_be_cut_at_any_bar(index, again):
+    """Within a period, at its first bar, at its last one, in a gap: what is left adds up, and goes on."""
+    fill(index, 0, 40)
+    for cut in range(39, 9, -1):
+        if again:
+            fill(index, cut, 40, variant=cut)
+            assert index.check() == []
+        index.delete_regimes(KEY, H1, at(cut))
+        assert index.check() == []
+    fill(index, 10, 40)
+    assert index.check() == []
+    assert index.get_regimes(KEY, H1, 0, ALWAYS).same_as(content(H1, at(0), at(40))[0])
 
 
 def test_a_series_begun_anew_never_repeats_a_revision(index):
