@@ -16,6 +16,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from daemon.api.parameters import INSTANT
 from daemon.api.problems import Problem
 from decisions.actions import Answer
 from decisions.answering import Set
@@ -37,7 +38,9 @@ class ActionBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     answer: Literal["accept", "decline", "acknowledge", "note"]
-    at: str | None = Field(None, description="When it was done, 2026-02-02T15:20:00Z; now if left out.")
+    at: Annotated[str, Field(pattern=INSTANT)] | None = Field(
+        None, description="When it was done, 2026-02-02T15:20:00Z; now if left out."
+    )
     price: Amount | None = Field(None, description="Quote price at which it was done.")
     lower: Amount | None = Field(None, description="Lowest price as really set.")
     upper: Amount | None = Field(None, description="Highest price as really set.")
@@ -151,10 +154,7 @@ class Answering:
             ) from None
 
     def _deed(self, body: ActionBody) -> Deed:
-        try:
-            at = self._now() if body.at is None else parse_instant(body.at)
-        except ValueError:
-            raise Problem.of_parameter("at", body.at, "a UTC time, 2026-02-02T15:20:00Z") from None
+        at = self._now() if body.at is None else parse_instant(body.at)
         price, *set_ = (
             None if text is None else Decimal(text)
             for text in (body.price, body.lower, body.upper, body.amount, body.stop_loss)
