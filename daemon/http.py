@@ -44,10 +44,9 @@ def application(app: App) -> web.Application:
     site.router.add_get("/health/ready", _ready)
     site.router.add_get("/decisions/{date}/{name}", _decision)
     site.router.add_get("/metrics", make_aiohttp_handler(registry=app.metrics.registry))
-    if (history := getattr(app, "regimes", None)) is not None:
-        keys = tuple(market.key for market in app.settings.markets)
-        clock, answering = app.clock, _answering(app)
-        add_api(site, Sources(history, app.store.root, keys, app.metrics, clock.monotonic, answering))
+    keys = tuple(market.key for market in app.settings.markets)
+    clock, answering = app.clock, _answering(app)
+    add_api(site, Sources(app.regimes, app.store.root, keys, app.metrics, clock.monotonic, answering))
     return site
 
 

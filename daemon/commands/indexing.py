@@ -63,17 +63,14 @@ def rebuild(
         keeper = IndexKeeper(lambda: index, regimes, engine, rules, changes, WallClock().now)
         with _progress("hours") as told:
             done = keeper.catch_up(told)
-        told_of = {
-            "rows": done.rows,
-            "dropped": dropped,
-            "markets": len(market_keys(regimes.root)),
-            "bytes": index.size_bytes(),
-            "faults": done.faults,
-        }
+    with _opened(settings, create=False) as index:  # closed once, so that nothing waits in a log beside it
+        size = index.size_bytes()
     if form == "json":
-        print_json(told_of)
+        markets = len(market_keys(regimes.root))
+        told_of = {"rows": done.rows, "dropped": dropped, "markets": markets, "bytes": size}
+        print_json({**told_of, "faults": done.faults})
     else:
-        print(f"{done.rows} rows written, {dropped} dropped before, {told_of['bytes']} bytes now")
+        print(f"{done.rows} rows written, {dropped} dropped before, {size} bytes now")
         for fault in done.faults:
             print(f"left out: {fault}")
 
