@@ -208,10 +208,10 @@ class AgentAnswers:
 
     def _computed(self, key: str, timeframe: Timeframe, end_ts: int) -> list[str]:
         """Return what of an answer about a series was computed, in words; nothing where all was stored."""
-        stored_to, last = self._history.stored_to(key, timeframe), self._history.span(key, timeframe)[1]
-        if stored_to >= min(end_ts, last):
+        series = self._history.standing(key, timeframe)
+        if series.stored_to_ts >= min(end_ts, series.end_ts):
             return []
-        since = f" from {time_of(stored_to)} on" if stored_to else ""
+        since = f" from {time_of(series.stored_to_ts)} on" if series.stored_to_ts else ""
         return [f"{key} {timeframe.value}{since}"]
 
 

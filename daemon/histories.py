@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 from daemon.clock import WallClock
 from daemon.regimes import RegimeHistory
@@ -20,6 +22,8 @@ from store.paths import metrics_path
 from store.records import decode_metrics
 from store.regime_rows import RepositoryRegimes, market_keys
 
+LOOK_AGAIN_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class OpenHistory:
@@ -27,23 +31,51 @@ class OpenHistory:
 
     Attributes:
         history: Answers questions.
-        index: What it reads first; None where there is none.
-        no_index: Why there is none, in words; None where there is one.
+        index: What it reads first.
         root: The repository's work tree.
         regime: The rules' numbers.
         policy: The rules in force, costs among them.
     """
 
     history: RegimeHistory
-    index: RegimeIndex | None
-    no_index: str | None
+    index: OfferedIndex
     root: Path
     regime: RegimeConfig
     policy: Policy
 
     def close(self) -> None:
-        if self.index is not None:
-            self.index.close()
+        self.index.close()
+
+
+class OfferedIndex:
+    """The index that the daemon keeps, read only; one that is away is looked for again after a while.
+
+    Args:
+        url: Where it is.
+        monotonic: Real seconds.
+    """
+
+    def __init__(self, url: str, monotonic: Callable[[], float]) -> None:
+        self._url, self._monotonic, self._lock = url, monotonic, Lock()
+        self._opened: RegimeIndex | None = None
+        self._again_at = monotonic()
+        self.problem: str | None = None
+        self()
+
+    def __call__(self) -> RegimeIndex | None:
+        """Return the index; None where there is none now, and `problem` says why."""
+        with self._lock:
+            if self._opened is None and self._monotonic() >= self._again_at:
+                self._again_at = self._monotonic() + LOOK_AGAIN_S
+                try:
+                    self._opened, self.problem = RegimeIndex.open(self._url, create=False), None
+                except IndexUnavailable as error:
+                    self.problem = str(error)
+            return self._opened
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
 
 
 def open_history(repo: Path | None, settings: Settings | None) -> OpenHistory:
@@ -69,34 +101,19 @@ def open_history(repo: Path | None, settings: Settings | None) -> OpenHistory:
     root = root.absolute()
     policy = _policy_of_newest(root) if settings is None else settings.policy()
     regime = policy.engine.config
-    index, no_index = _index(_index_url(root, None if repo is not None else settings))
+    clock = WallClock()
+    index = OfferedIndex(_index_url(root, None if repo is not None else settings), clock.monotonic)
     regimes = RepositoryRegimes(root, RegimeEngine(regime), max_missing_minutes=policy.max_missing_minutes)
-    history = RegimeHistory(
-        lambda: index,
-        regimes,
-        regime_rules(regime, policy.max_missing_minutes),
-        CommittedChanges(root),
-        WallClock().monotonic,
-    )
-    return OpenHistory(history, index, no_index, root, regime, policy)
+    rules = regime_rules(regime, policy.max_missing_minutes)
+    history = RegimeHistory(index, regimes, rules, CommittedChanges(root), clock.monotonic)
+    return OpenHistory(history, index, root, regime, policy)
 
 
-def _index_url(root: Path, settings: Settings | None) -> str | None:
-    """Return where the index is; None while there is none."""
-    if settings is not None and settings.index.url is not None:
+def _index_url(root: Path, settings: Settings | None) -> str:
+    """Return where the index is; that of a repository named alone is where the daemon keeps it by itself."""
+    if settings is not None:
         return settings.index_url()
-    state = root.with_name(root.name + ".state") if settings is None else settings.state_path
-    file = state.absolute() / "index.sqlite"
-    return f"sqlite:///{file}" if file.is_file() else None
-
-
-def _index(url: str | None) -> tuple[RegimeIndex | None, str | None]:
-    if url is None:
-        return None, "there is no index"
-    try:
-        return RegimeIndex.open(url, create=False), None
-    except IndexUnavailable as error:
-        return None, str(error)
+    return f"sqlite:///{root.with_name(root.name + '.state') / 'index.sqlite'}"
 
 
 def _policy_of_newest(root: Path) -> Policy:

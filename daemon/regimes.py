@@ -229,10 +229,6 @@ class RegimeHistory:
         self._spans[key] = (head, until, span)
         return span
 
-    def stored_to(self, key: str, timeframe: Timeframe) -> int:
-        """Return until when rows are served from the index; what opens later is computed. 0 for nothing."""
-        return self._fresh(key, timeframe)[1] or 0
-
     # -- answers
 
     def standing(self, key: str, timeframe: Timeframe) -> Standing:
@@ -281,7 +277,7 @@ class RegimeHistory:
             RegimesBusy: What is not stored cannot be computed now.
         """
         start_ts, end_ts = self._clipped(key, timeframe, start_ts, end_ts)
-        fresh_to = min(self.stored_to(key, timeframe), end_ts)
+        fresh_to = min(self._stored_to(key, timeframe), end_ts)
         rows = RegimeRows.none(timeframe)
         if start_ts < fresh_to:
             stored = self._of_index(
@@ -493,6 +489,9 @@ class RegimeHistory:
         first, last = self.span(key, timeframe)
         start_ts = max(-(-start_ts // timeframe.seconds) * timeframe.seconds, first)
         return start_ts, max(start_ts, min(-(-end_ts // timeframe.seconds) * timeframe.seconds, last))
+
+    def _stored_to(self, key: str, timeframe: Timeframe) -> int:
+        return self._fresh(key, timeframe)[1] or 0
 
     def _fresh(self, key: str, timeframe: Timeframe) -> tuple[SeriesState | None, int | None]:
         """Return the stored series and until when its rows may be served: of these rules, of these files."""

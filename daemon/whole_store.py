@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,10 +52,10 @@ class WholeStore:
 
     Args:
         history: Knows which stored rows are current.
-        index: What it reads; None computes everything.
+        index: Returns what it reads; None computes everything.
     """
 
-    def __init__(self, history: RegimeHistory, index: RegimeIndex | None) -> None:
+    def __init__(self, history: RegimeHistory, index: Callable[[], RegimeIndex | None]) -> None:
         self._history, self._index = history, index
 
     def counts(self, timeframes: Sequence[Timeframe]) -> AllCounts:
@@ -114,10 +114,12 @@ class WholeStore:
         after_key: Key | None,
         limit: int,
     ) -> Found | None:
-        assert self._index is not None, "it has states"
+        index = self._index()
+        if index is None:
+            return None
         only = timeframes[0] if len(timeframes) == 1 else None
         try:
-            found = self._index.find_transitions(
+            found = index.find_transitions(
                 before, after, timeframe=only, after_key=after_key, limit=limit + 1
             )
         except IndexUnavailable:
@@ -181,10 +183,11 @@ class WholeStore:
         return found
 
     def _states(self) -> dict[tuple[str, Timeframe], SeriesState]:
-        if self._index is None:
+        index = self._index()
+        if index is None:
             return {}
         try:
-            return self._index.states()
+            return index.states()
         except IndexUnavailable:
             return {}
 

@@ -22,7 +22,7 @@ from tables import table
 
 TARGET = Path(__file__).with_name("agents.md")
 ROOT = TARGET.parent.parent
-HOURS, MARKETS = 30, 2
+DEMO = ("demo", "--once", "--hours", "30", "--markets", "2")
 REGIMED = [sys.executable, "-m", "daemon.cli"]
 SERIES = {"symbol": "ETH-USDT", "timeframe": "1h"}
 YEAR = {"start": "2025-01-01", "end": "2026-01-01"}
@@ -58,8 +58,7 @@ HEAD = """\
 `regimed mcp` answers agents by the Model Context Protocol: read-only tools over the history of regimes and of
 decisions. It needs the extra `mcp` (`pip install 'regimed[mcp]'`; `make setup` has it), takes no lock, writes
 nothing, and may run beside the daemon or without it. It reads the index where that is current and computes
-the rest from the files, which is slower; each answer says what was computed. Where the daemon made its first
-index after the server began, begin the server anew.
+the rest from the files, which is slower; each answer says what was computed.
 
 ## Connect
 
@@ -89,7 +88,7 @@ async def asked(repo: Path) -> list[str]:
         lines += [
             "## Tools, and one answer of each",
             "",
-            f"Written by `make agents` after `regimed demo --once --hours {HOURS} --markets {MARKETS}`, by",
+            f"Written by `make agents`: `{' '.join(('regimed', *DEMO))}` first, then",
             "these questions to `regimed mcp --repo DIR/data`. The candles are simulated; long answers are",
             "cut at `...`.",
             "",
@@ -154,8 +153,8 @@ def _cut(value: Any, depth: int = 0) -> Any:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        demo = ["demo", "--once", "--hours", str(HOURS), "--markets", str(MARKETS), "--dir", folder]
-        subprocess.run([*REGIMED, *demo, "--port", "0"], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+        demo = [*REGIMED, *DEMO, "--dir", folder, "--port", "0"]
+        subprocess.run(demo, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
         lines = anyio.run(asked, Path(folder) / "data")
     TARGET.write_text("\n".join(lines).rstrip() + "\n")
 

@@ -238,11 +238,10 @@ class _Asked:
 
     def _note_computed(self) -> int:
         """Note from when on the answer is computed; returns until when it is stored."""
-        first, last = self.history.span(self.key, self.timeframe)
-        stored_to = self.history.stored_to(self.key, self.timeframe)
-        if stored_to < min(self.end_ts, last):
-            self.computed_from = max(first, self.start_ts, stored_to)
-        return stored_to
+        series = self.history.standing(self.key, self.timeframe)
+        if series.stored_to_ts < min(self.end_ts, series.end_ts):
+            self.computed_from = max(series.start_ts, self.start_ts, series.stored_to_ts)
+        return series.stored_to_ts
 
     def tell(self) -> None:
         """Say on stderr what was computed, and how that is saved next time."""
@@ -255,8 +254,8 @@ class _Asked:
         if self.timeframe not in STORED:
             why = f"{self.timeframe.value} is never stored"
         else:
-            absent = "" if self.opened.no_index is None else f"{self.opened.no_index}; "
-            why = f"{absent}`regimed index rebuild` or a running daemon stores them"
+            stores = "`regimed index rebuild` or a running daemon stores them"
+            why = self.opened.index.problem or stores
         print(f"regimed: {told}; {why}", file=sys.stderr)
 
 
