@@ -10,7 +10,8 @@ from daemon.asking import TIME_FORMS, shown, time_named
 from market.hours import Timeframe
 from market.keys import KEY_FORM, checked_key
 
-MOST_ROWS, MOST_PERIODS, MOST_MARKETS = 2_000, 1_000, 500
+MOST_ROWS = MOST_PERIODS = 1_000
+MOST_MARKETS = 500
 A = TypeVar("A", bound=BaseModel)
 RegimeName = Literal["TREND_UP", "TREND_DOWN", "RANGE", "CHOPPY", "NEUTRAL"]
 VerdictName = Literal["RANGE_OK", "RANGE_WEAK", "TRANSITION", "TREND"]
@@ -73,7 +74,7 @@ class GetRegimes(Arguments):
     candles: bool = Field(
         False, description="Add open, high, low, close (quote) and volume (base) of the bar."
     )
-    limit: int = Field(500, ge=1, le=MOST_ROWS, description="How many rows at most.")
+    limit: int = Field(100, ge=1, le=MOST_ROWS, description="How many rows at most.")
     cursor: Cursor = None
 
 
@@ -102,7 +103,7 @@ class RegimeTransitions(Arguments):
     )
     start: Start = None
     end: End = None
-    limit: int = Field(200, ge=1, le=MOST_PERIODS, description="How many changes at most.")
+    limit: int = Field(100, ge=1, le=MOST_PERIODS, description="How many changes at most.")
     cursor: Cursor = None
 
 
@@ -112,7 +113,7 @@ class RegimePeriods(Arguments):
     simplified_regime: RegimeName | None = Field(None, description="Only periods of this regime.")
     start: Start = None
     end: End = None
-    limit: int = Field(200, ge=1, le=MOST_PERIODS, description="How many periods at most.")
+    limit: int = Field(100, ge=1, le=MOST_PERIODS, description="How many periods at most.")
     cursor: Cursor = None
 
 

@@ -133,7 +133,7 @@ def _meaning(argument: dict[str, Any]) -> str:
 def _cut(value: Any, depth: int = 0) -> Any:
     """Return the beginning of a long answer."""
     if isinstance(value, list):
-        plain = all(isinstance(each, int) for each in value)
+        plain = bool(value) and all(isinstance(each, int) for each in value)
         shown = [_cut(each, depth + 1) for each in value[: 2 if not plain else None]]
         if plain:
             return " ".join(str(each) for each in value)
