@@ -15,6 +15,7 @@ from market.hours import Hour, hours_between
 from tests.cycle.forks import forked_regimed
 from tests.cycle.house import START, assert_sound, git, write_config
 from tests.cycle.processes import Process, clock_from, hours_of, started
+from tests.daemon.calls import called
 
 KILLS = int(os.environ.get("REGIMED_KILLS", "6"))
 SEED = int(os.environ.get("REGIMED_SEED", "1"))
@@ -58,6 +59,12 @@ def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing(tmp_path):
         hours = hours_of(tmp_path, symbol)
         assert hours == list(hours_between(hours[0], hours[-1].plus(1)))
     assert git(tmp_path / "data", "status", "--porcelain") == ""
+    # it was killed in the middle of its writes as often as not
+    assert called("index", "rebuild", "--resume", "--config", config).code == 0
+    checked = called(
+        "index", "check", "--config", config
+    )
+    assert checked.code == 0, checked.out
     assert git(tmp_path / "data", "rev-parse", "main") == git(tmp_path / "remote.git", "rev-parse", "main")
     assert not list((tmp_path / "data.state" / "intents").glob("*.json"))
     assert not list((tmp_path / "data").rglob("*.tmp*"))

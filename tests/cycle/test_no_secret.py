@@ -52,12 +52,15 @@ class Secrets:
     ping_path: str
     apprise_password: str
     apprise_path: str
+    index_password: str
+    api_token: str
 
     @classmethod
     def drawn(cls, seed: int) -> Secrets:
         chance = random.Random(seed)
         names = cls.__dataclass_fields__
         made = {name: "".join(chance.choices(string.ascii_letters + string.digits, k=30)) for name in names}
+        made["api_token"] += made["api_token"][:10]  # no shorter one is taken
         for name in ("exchange_passphrase", "hook_key"):
             made[name] = f"{made[name]} +/%&é"[: 35 if name == "exchange_passphrase" else 34]
         return cls(**made)
@@ -164,10 +167,12 @@ async def test_no_secret_leaves_in_any_way(tmp_path, monkeypatch):
             await through(lambda: phone.shown and hook.shown and switch.requests > len(FAULTS))
             await hook.down()
             await phone.down()
-            for path in ("/health", "/health/live", "/health/ready", "/metrics", "/nothing"):
+            for path in ("/health", "/health/live", "/metrics", "/nothing", "/api/markets", "/openapi.json"):
                 said += [await run_sync(page, f"http://127.0.0.1:{port}{path}")]
             await run_sync(time.sleep, 1.5)
             said.append(await run_sync(page, f"http://127.0.0.1:{port}/health"))
+            for token in (secrets.api_token, secrets.api_token[::-1]):
+                said.append(await run_sync(page, asking(port, token)))
             assert await run_sync(daemon.end, signal.SIGTERM) == 0
         said += daemon.lines
         secret_file(tmp_path, "passphrase", secrets.exchange_passphrase[::-1])
@@ -183,7 +188,7 @@ async def test_no_secret_leaves_in_any_way(tmp_path, monkeypatch):
         for name in ("show", "check"):
             shown = await run_sync(lambda name=name: regimed("config", name, "--config", config))
             said += [shown.stdout, shown.stderr]
-    for what in ("pushover", "webhook.n8n", "apprise.1", "ping", "hour judged"):
+    for what in ("pushover", "webhook.n8n", "apprise.1", "ping", "hour judged", "the index is away"):
         assert any(what in line for line in said), what
     assert any("debug" in line for line in daemon.lines)
     assert_clean(tmp_path, secrets, "\n".join(said))
@@ -202,6 +207,8 @@ def written(folder: Path, secrets: Secrets, hook: WebhookReceiver, switch: Switc
         "hook-key": secrets.hook_key,
         "ping": f"{switch.url}/ping/{secrets.ping_path}",
         "apprise": f"json://someone:{secrets.apprise_password}@{host}/{secrets.apprise_path}",
+        "index": secrets.index_password,
+        "api-token": secrets.api_token,
     }
     return {name: secret_file(folder, name, text) for name, text in texts.items()}
 
@@ -222,7 +229,11 @@ def notifications(phone: PushoverServer, files: dict[str, str]) -> dict[str, obj
 
 def configured(folder: Path, url: str, files: dict[str, str], section: dict[str, object]) -> str:
     keys = {f"{name}_file": files[name] for name in ("key", "secret", "passphrase")}
-    return str(write_config(folder, url, [KEY], exchange=keys, notifications=section, **LOOSE))
+    beside = {
+        "index": {"url": "postgresql://regimed@127.0.0.1:1/none", "password_file": files["index"]},
+        "http": {"port": 0, "token_file": files["api-token"]},
+    }
+    return str(write_config(folder, url, [KEY], exchange=keys, notifications=section, **beside, **LOOSE))
 
 
 async def through(done) -> None:
@@ -234,7 +245,16 @@ async def through(done) -> None:
     pytest.fail("the channels met too little")
 
 
-def page(url: str) -> str:
+def asking(port: str, token: str) -> urllib.request.Request:
+    """Return an answer to advice that is not there, under a token."""
+    return urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/decisions/2026-01-05/dec-{KEY}-999999/actions",
+        b'{"answer": "accept"}',
+        {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+
+
+def page(url: str | urllib.request.Request) -> str:
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return answer.read().decode()
