@@ -7,9 +7,11 @@ import pytest
 
 from daemon.api import routes
 from store.advice import decision_ids
+from store.kpi_files import encode_kpis
 from tests.cycle.house import START
 from tests.daemon.api.serving import SERIES
 from tests.daemon.api.test_records import daemon
+from tests.store.test_kpi_files import PATH, made
 
 META = "https://json-schema.org/draft/2020-12/schema"
 
@@ -68,16 +70,20 @@ async def test_regime_answers_are_of_their_schemas(any_api):
 
 
 async def test_records_are_of_their_schemas(tmp_path):
-    """Of a daemon that ran for a day: also its KPI record."""
+    """Of a daemon that ran for some hours, and a day's KPI record beside."""
     async with daemon(tmp_path, hours=3) as api:
         document = await api.json("/openapi.json")
         (decision_id, *_) = decision_ids(api.root)
+        (api.root / "kpis").mkdir()
+        (api.root / PATH).write_bytes(encode_kpis(made()))
+        assert (await api.json("/api/kpis/2026-02-02"))["date"] == "2026-02-02"
         for path, name in (
             ("/api/markets", "Markets"),
             ("/api/decisions", "Decisions"),
             (f"/api/decisions/{decision_id}", "Decision"),
             (f"/api/snapshots/ETH-USDT/{START}", "SnapshotFile"),
             ("/api/grids", "Grids"),
+            ("/api/kpis/2026-02-02", "KpisFile"),
         ):
             validator(document, name).validate(await api.json(path))
 
