@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ SECURE = {
     "X-Content-Type-Options": "nosniff",
 }
 _SHOWN = 80
+_HALF_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _KINDS = {
     400: ("bad-request", "the request is not understood"),
     401: ("unauthorised", "a bearer token is needed"),
@@ -78,7 +80,7 @@ class Problem(Exception):
             "title": title,
             "status": self.status,
             "detail": self.detail,
-            "instance": quote(path[:200], safe="/%-._~", errors="replace"),
+            "instance": _reference(path),
         }
         return told if self.parameter is None else {**told, "parameter": self.parameter}
 
@@ -90,6 +92,11 @@ class Problem(Exception):
             content_type=PROBLEM_JSON,
             headers={"Cache-Control": "no-store", **SECURE, **self.headers},
         )
+
+
+def _reference(path: str) -> str:
+    """Return a path cut short, still a reference: no escape is left half."""
+    return quote(_HALF_ESCAPE.sub("%25", path[:200]), safe="/%-._~", errors="replace")
 
 
 def shown(text: str) -> str:

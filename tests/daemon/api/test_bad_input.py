@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -94,6 +95,14 @@ async def test_what_was_found_is_told_short(api):
     told = await api.problem(ROWS, 400, start="x" * 5000)
     assert len(told["parameter"]["found"]) == 81
     assert len(json.dumps(told)) < 800
+
+
+async def test_the_instance_is_a_reference_wherever_it_is_cut(api):
+    """A long path ends with a whole escape; a percent sign alone is escaped itself."""
+    for lead in range(3):
+        told = await api.problem(f"/api/snapshots/{'a' * lead}{'%C3%BC' * 60}/2024-06-10T00", 400)
+        assert re.fullmatch(r"(?:[A-Za-z0-9/._~-]|%[0-9A-Fa-f]{2})+", told["instance"])
+        assert len(told["instance"]) < 210
 
 
 async def test_an_unknown_market_is_404_and_names_what_is_known(any_api):

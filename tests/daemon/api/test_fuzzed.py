@@ -100,4 +100,4 @@ async def test_a_fuzzer_finds_nothing(tmp_path, unlimited):
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_a_fuzzer_finds_nothing_in_many_tries(tmp_path, unlimited, seed):
     """The same with many more examples."""
-    assert await run(tmp_path, examples=100, seed=seed) > 2000
+    assert await run(tmp_path, examples=100, seed=seed) > 1000
