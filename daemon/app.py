@@ -179,7 +179,8 @@ def _history(
     settings: Settings, place: IndexPlace, changes: CommittedChanges, store: Store, clock: Clock
 ) -> RegimeHistory:
     months = _by_the_month(settings, store)
-    return RegimeHistory(lambda: place.index, months, settings.regime_rules(), changes, clock.monotonic)
+    rules = settings.regime_rules()
+    return RegimeHistory(lambda: place.index, months, rules, changes, clock.monotonic, bounded=True)
 
 
 def _by_the_month(settings: Settings, store: Store) -> RepositoryRegimes:

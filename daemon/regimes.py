@@ -31,13 +31,26 @@ from store.index.state import PricedPeriod, SeriesState
 from store.regime_rows import RepositoryRegimes, SeriesPart, changed_from, market_keys, recorded_span
 
 T = TypeVar("T")
-COMPUTED_AT_ONCE = 370 * 86_400  # seconds of bars that are computed for one answer before it asks to go on
+_DAY_S = 86_400
 STATE_S = 1.0
 _PATIENCE_S = 5.0
 
 
 class RegimesBusy(RegimedError):
     """Others are being computed; ask again in a few seconds."""
+
+
+class TooMuchToCompute(RegimedError):
+    """More is asked for than is computed for one answer; `most_days` are."""
+
+    def __init__(self, timeframe: Timeframe) -> None:
+        self.timeframe, self.most_days = timeframe, computed_at_once(timeframe) // _DAY_S
+        super().__init__(f"at most {self.most_days} days of {timeframe.value} are computed for one answer")
+
+
+def computed_at_once(timeframe: Timeframe) -> int:
+    """Return how many seconds of bars are computed for one answer, or one page of one."""
+    return (370 if timeframe in STORED else 7) * _DAY_S
 
 
 class UnknownMarket(RegimedError):
@@ -170,6 +183,7 @@ class RegimeHistory:
         rules: In force: stored rows of other rules are stale, and never served.
         changes: The repository's history.
         monotonic: Real seconds; what the index says of its series is asked for anew after `STATE_S`.
+        bounded: Refuse what would take minutes to compute; a page of rows is short anyway.
     """
 
     def __init__(
@@ -179,9 +193,12 @@ class RegimeHistory:
         rules: RegimeRules,
         changes: CommittedChanges,
         monotonic: Callable[[], float],
+        *,
+        bounded: bool = False,
     ) -> None:
         self._index, self._regimes, self._rules = index, regimes, rules
         self._changes, self._monotonic = changes, monotonic
+        self._bounded = bounded
         self._computing = Lock()
         self._noticed = changes.head()
         self._states: dict[tuple[str, Timeframe], SeriesState] = {}
@@ -297,7 +314,7 @@ class RegimeHistory:
         part = SeriesPart.none(timeframe)
         if len(rows) <= limit and fresh_to < end_ts:
             first = max(start_ts, fresh_to)
-            until = min(end_ts, first + COMPUTED_AT_ONCE)
+            until = min(end_ts, first + computed_at_once(timeframe))
             wanted = limit - len(rows)
             part = self._computed(
                 key, timeframe, first, until, lambda p: int(where.keep(p.rows).sum()) > wanted
@@ -316,6 +333,7 @@ class RegimeHistory:
 
         Raises:
             UnknownMarket, RegimesBusy: See `rows`.
+            TooMuchToCompute: By whom bounds this.
         """
         start_ts, end_ts = self._clipped(key, timeframe, start_ts, end_ts)
         state, fresh = self._fresh(key, timeframe)
@@ -342,6 +360,7 @@ class RegimeHistory:
 
         Raises:
             UnknownMarket, RegimesBusy: See `rows`.
+            TooMuchToCompute: By whom bounds this.
         """
 
         def wanted(period: Period) -> bool:
@@ -374,6 +393,7 @@ class RegimeHistory:
 
         Raises:
             UnknownMarket, RegimesBusy: See `rows`.
+            TooMuchToCompute: By whom bounds this.
         """
 
         def wanted(period: Period) -> bool:
@@ -455,6 +475,8 @@ class RegimeHistory:
             )
             part, fresh_to = (part, start_ts) if read is None else (read, until)
         if fresh_to < end_ts:
+            if self._bounded and end_ts - fresh_to > computed_at_once(timeframe):
+                raise TooMuchToCompute(timeframe)
             part = part.followed_by(self._computed(key, timeframe, fresh_to, end_ts, None))
         return part
 

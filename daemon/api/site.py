@@ -26,8 +26,9 @@ from daemon.api.regimes import ANSWERS, Question, checked_span, question_of
 from daemon.api.routes import Route
 from daemon.api.threads import Workshop
 from daemon.metrics import Metrics
-from daemon.regimes import RegimeHistory, RegimesBusy, Standing, UnknownMarket
+from daemon.regimes import RegimeHistory, RegimesBusy, Standing, TooMuchToCompute, UnknownMarket
 from market.errors import DataInvalid
+from regime.series import STORED
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -265,6 +266,13 @@ def _told(work: Callable[..., T], *arguments: Any) -> T:
     except DataInvalid as error:
         _log.warning("a record could not be read", where=error.where, error=str(error))
         raise Problem(500, "the record cannot be read; regimed verify says why") from None
+    except TooMuchToCompute as error:
+        if error.timeframe in STORED:  # the index is behind: it will hold them
+            told = f"{error}, and the index does not hold the others yet; ask again, or for a shorter span"
+            raise Problem(503, told, headers={"Retry-After": "60"}) from None
+        expected = f"a time at most {error.most_days} days after the start"
+        told = f"{error}, because they are not stored; end: expected {expected}"
+        raise Problem(400, told, parameter="end", expected=expected) from None
     except RegimesBusy as error:
         raise Problem(503, str(error), headers={"Retry-After": "5"}) from None
 

@@ -297,6 +297,8 @@ def _opened(out: Path | None) -> Iterator[IO[str]]:
     if out is None:
         yield sys.stdout
         return
+    if out.is_dir():
+        fail(f"--out: {out} is a folder; expected a file to write", 2)
     part, stdout = out.with_name(f".{out.name}.part"), sys.stdout
     try:
         with part.open("w", encoding="utf-8", newline="") as stream:

@@ -61,9 +61,7 @@ def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing(tmp_path):
     assert git(tmp_path / "data", "status", "--porcelain") == ""
     # it was killed in the middle of its writes as often as not
     assert called("index", "rebuild", "--resume", "--config", config).code == 0
-    checked = called(
-        "index", "check", "--config", config
-    )
+    checked = called("index", "check", "--config", config)
     assert checked.code == 0, checked.out
     assert git(tmp_path / "data", "rev-parse", "main") == git(tmp_path / "remote.git", "rev-parse", "main")
     assert not list((tmp_path / "data.state" / "intents").glob("*.json"))

@@ -80,9 +80,15 @@ def keeper(
 
 
 def history(
-    root: Path, index: RegimeIndex | None, *, rules: RegimeRules = RULES, clock: Standing | None = None
+    root: Path,
+    index: RegimeIndex | None,
+    *,
+    rules: RegimeRules = RULES,
+    clock: Standing | None = None,
+    bounded: bool = False,
 ) -> RegimeHistory:
-    return RegimeHistory(lambda: index, regimes(root), rules, CommittedChanges(root), clock or Standing())
+    changes = CommittedChanges(root)
+    return RegimeHistory(lambda: index, regimes(root), rules, changes, clock or Standing(), bounded=bounded)
 
 
 def direct(root: Path, timeframe: Timeframe, key: str = KEY) -> SeriesPart:

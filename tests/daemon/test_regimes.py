@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.regime_forms import counts_dict, period_dicts, row_dicts
-from daemon.regimes import RegimeHistory, RegimesBusy, RowFilter, UnknownMarket
+from daemon.regimes import RegimeHistory, RegimesBusy, RowFilter, TooMuchToCompute, UnknownMarket
 from market.errors import IndexUnavailable
 from market.hours import Hour, Timeframe
 from regime.components.states import SIMPLIFIED, SimplifiedRegime
@@ -217,6 +217,23 @@ def test_only_one_computes_at_a_time(root: Path, monkeypatch: pytest.MonkeyPatch
     asked = history(root, None)
     with asked._computing, pytest.raises(RegimesBusy):
         asked.rows(KEY, H1, MAY.open_ts, END.open_ts, limit=10)
+
+
+def test_what_would_take_minutes_is_refused_where_somebody_waits(
+    root: Path, stored: RegimeIndex, monkeypatch: pytest.MonkeyPatch
+):
+    """Counts and periods of a long span that is not stored; pages of rows stay short."""
+    monkeypatch.setattr("daemon.regimes.computed_at_once", lambda _: 20 * 86_400)
+    waited, patient = history(root, None, bounded=True), history(root, None)
+    span = (FIRST.open_ts, END.open_ts)
+    with pytest.raises(TooMuchToCompute, match="at most 20 days of 1h are computed for one answer"):
+        waited.counts(KEY, H1, *span)
+    with pytest.raises(TooMuchToCompute):
+        waited.periods(KEY, H1, *span, limit=10)
+    page = waited.rows(KEY, H1, *span, limit=10_000)
+    assert page.next_ts == FIRST.plus(20 * 24).open_ts
+    assert patient.counts(KEY, H1, *span).rows > 3000
+    assert history(root, stored, bounded=True).counts(KEY, H1, *span).rows > 3000
 
 
 def test_minutes_are_computed_on_request(root: Path, stored: RegimeIndex):

@@ -11,6 +11,7 @@ from daemon.api.problems import Problem
 from daemon.api.site import THREADS
 from daemon.api.threads import Workshop
 from tests.daemon.api.serving import SERIES, served, told_problem
+from tests.daemon.regimes import history
 
 ROWS = f"{SERIES}/1h"
 
@@ -176,3 +177,17 @@ async def test_a_shared_question_ends_with_its_last_asker():
     gate.set()
     assert await shop.shared("x", work) == 7
     shop.close()
+
+
+@pytest.mark.parametrize(("timeframe", "status"), [("1h", 503), ("5m", 400)])
+async def test_what_would_take_minutes_is_a_problem(repo, monkeypatch, timeframe, status):
+    """503 where the index will hold it, else the end is too far from the start."""
+    monkeypatch.setattr("daemon.regimes.computed_at_once", lambda _: 3600)
+    async with served(repo, None, history=history(repo, None, bounded=True)) as api:
+        answer = await api.get(f"{SERIES}/{timeframe}/stats")
+        problem = told_problem(answer, status)
+        if status == 400:
+            assert problem["parameter"]["name"] == "end"
+            assert "at most 0 days after the start" in problem["detail"]
+        else:
+            assert answer.headers["retry-after"] == "60"
