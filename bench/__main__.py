@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from bench import analysis, commits, cycles, kernels, loading
+from bench import analysis, commits, cycles, kernels, loading, regimes
 from bench.report import Told, facts_of, page, table
 
 BENCHES: dict[str, ModuleType] = {
@@ -19,6 +19,7 @@ BENCHES: dict[str, ModuleType] = {
     "loading": loading,
     "analysis": analysis,
     "kernels": kernels,
+    "regimes": regimes,
 }
 EVIDENCE = Path(__file__).resolve().parent.parent / "docs" / "evidence" / "bench.md"
 
