@@ -178,6 +178,18 @@ def test_the_rolling_quantile_is_that_of_sorted_values(
     )
 
 
+@pytest.mark.parametrize(("length", "share"), [(500, 0.6), (40, 0.45), (33, 0.5), (33, 0.97), (20, 0.6)])
+@pytest.mark.parametrize("rows", [63, 64, 65, 80, 1100])
+def test_many_rows_at_once_have_the_quantiles_of_each_alone(length: int, share: float, rows: int):
+    """Blocks of rows, their last one cut anywhere, give the bits that a live hour has; ties and gaps too."""
+    rng = np.random.default_rng(length + rows)
+    drawn = np.cumsum(rng.normal(0, 1, length + rows)) ** 2
+    for column in (drawn, np.round(drawn / 10), np.where(np.arange(length + rows) < 5, np.nan, drawn)):
+        at_once = quantiles_before(column, length, share)
+        alone = [quantiles_before(column[: row + 1], length, share, row) for row in range(len(column))]
+        assert at_once.tobytes() == np.concatenate(alone).tobytes()
+
+
 def test_fewer_than_a_hundred_bars_have_no_row():
     """The hundredth bar is the first one with a regime."""
     columns = folded(walk_bars(130, 2)).columns
