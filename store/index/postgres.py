@@ -118,6 +118,8 @@ def _engine(url: URL) -> Engine:
         handle.execute(f"SET statement_timeout = '{STATEMENT_S}s'")
         handle.execute(f"SET lock_timeout = '{int(LOCK_S)}s'")
         handle.execute("SET timezone = 'UTC'")
+        handle.execute("SET max_parallel_workers_per_gather = 0")  # to start one takes longer than an answer
+        handle.execute("SET jit = off")  # and so does compiling it
         handle.commit()
 
     @event.listens_for(engine, "checkout")

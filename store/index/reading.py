@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Select, Text, and_, bindparam, cast, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+)
 
 from market.candles import Bars, Ints, no_bars
 from market.hours import Timeframe
@@ -200,14 +213,26 @@ def _between(place: Any, places: Places, start_ts: int, end_ts: int) -> ColumnEl
 def _numbers(connection: Connection, asked: Select[Any]) -> Ints:
     """Return rows of whole numbers as columns, shape (columns, n), in the order of the first one.
 
-    Each column comes as one text: numpy reads it several times faster than a driver makes as many tuples.
+    Each column comes as one value, a text or on PostgreSQL the bytes of the numbers: numpy reads it several
+    times faster than a driver makes as many tuples.
     """
     inner = asked.subquery()
-    texts = (func.aggregate_strings(cast(column, Text), ",") for column in inner.c)
-    told = connection.execute(select(*texts)).one()
+    as_bytes = connection.dialect.name == "postgresql"
+    told = connection.execute(select(*map(_bytes_of if as_bytes else _text_of, inner.c))).one()
     if not told[0]:
         return np.empty((len(inner.c), 0), dtype=np.int64)
-    found = np.stack([np.fromstring(text, dtype=np.int64, sep=",") for text in told])
+    if as_bytes:
+        found = np.stack([np.frombuffer(column, dtype=">i8") for column in told]).astype(np.int64)
+    else:
+        found = np.stack([np.fromstring(column, dtype=np.int64, sep=",") for column in told])
     if (np.diff(found[0]) < 0).any():  # neither engine promises an order within an aggregate
         found = found[:, np.argsort(found[0])]
     return found
+
+
+def _text_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.aggregate_strings(cast(column, Text), ",")
+
+
+def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.string_agg(func.int8send(cast(column, BigInteger)), literal(b"", LargeBinary))
