@@ -93,7 +93,7 @@ class IndexCondition:
         rows: Regime rows by market and timeframe, as last seen.
         filled_to_ts: Until when each series is filled, epoch seconds.
         size_bytes: Of file or database, as last seen.
-        written: Rows written since the start.
+        faults: What the newest pass left out, and why.
     """
 
     current_at: datetime | None = None
@@ -102,7 +102,7 @@ class IndexCondition:
     rows: dict[tuple[str, str], int] = field(default_factory=dict)
     filled_to_ts: dict[tuple[str, str], int] = field(default_factory=dict)
     size_bytes: int = 0
-    written: int = 0
+    faults: tuple[str, ...] = ()
 
 
 @dataclass

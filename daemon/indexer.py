@@ -49,7 +49,9 @@ async def keep_index(app: App) -> bool:
     if done.rebuilt:
         _log.info("stale series made anew", series=done.rebuilt, rows=done.rows)
     for fault in done.faults:
-        _log.warning("left out of the index", reason=fault)
+        if fault not in condition.faults:
+            _log.warning("left out of the index", reason=fault)
+    condition.faults = tuple(done.faults)
     return True
 
 

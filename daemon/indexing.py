@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
+from market.errors import IndexUnavailable, RegimedError
 from market.hours import HOUR_S, Hour, Timeframe, hours_between
 from market.window import MarketWindow
 from regime.engine import RegimeEngine
@@ -91,10 +92,17 @@ class WindowReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What of one market is to be made: for each timeframe the bars that open in [start, end)."""
+    """What of one market is to be made.
+
+    Attributes:
+        key: Market.
+        spans: For each timeframe the bars that open in [start, end).
+        cuts: From when on stored rows do not hold any more, for each of them; at or before the start.
+    """
 
     key: str
     spans: Mapping[Timeframe, tuple[int, int]]
+    cuts: Mapping[Timeframe, int]
 
     @property
     def start_ts(self) -> int:
@@ -117,7 +125,7 @@ class Pass:
         rows: Written.
         series: Written to.
         rebuilt: Series of other rules, or of a history that is not this repository's, made anew.
-        faults: Files that could not be read, and so count as not there.
+        faults: Files that could not be read, and so count as not there; markets that could not be made.
     """
 
     rows: int = 0
@@ -177,11 +185,16 @@ class IndexKeeper:
         owed = [found for key in keys if (found := self._owed(index, key, states, head, done))]
         hours, all_hours = 0, sum(each.hours for each in owed)
         for each in owed:
-            for until in self._write(index, each, head, done):
-                if told is not None:
-                    told(each.key, hours + (until - each.start_ts) // HOUR_S, all_hours)
-                if stopping():
-                    return done
+            try:
+                for until in self._write(index, each, head, done):
+                    if told is not None:
+                        told(each.key, hours + (until - each.start_ts) // HOUR_S, all_hours)
+                    if stopping():
+                        return done
+            except IndexUnavailable:
+                raise
+            except RegimedError as error:  # one market's trouble keeps none of the others
+                done.faults.append(f"{each.key}: {error}")
             hours += each.hours
         done.faults += self._regimes.faults()
         return done
@@ -203,24 +216,28 @@ class IndexKeeper:
         if span is None:
             return None
         spans: dict[Timeframe, tuple[int, int]] = {}
+        cuts: dict[Timeframe, int] = {}
         for timeframe in STORED:
             first, end = (timeframe.floor(instant) for instant in span)
             state = states.get((key, timeframe))
-            start = first if state is None else self._start(state, key, head, first, done)
-            if start < end:
-                spans[timeframe] = (start, end)
-            elif state is not None and state.source != head:
+            cut = first if state is None else self._cut(state, head, done)
+            if max(first, cut) < end:
+                spans[timeframe], cuts[timeframe] = (max(first, cut), end), cut
+                continue
+            if state is not None and cut < state.filled_to_ts:  # what was there is gone, and nothing came
+                index.delete_regimes(key, timeframe, cut)
+            if state is not None and state.source != head:
                 index.mark(key, timeframe, head)
-        return Owed(key, spans) if spans else None
+        return Owed(key, spans, cuts) if spans else None
 
-    def _start(self, state: SeriesState, key: str, head: str, first: int, done: Pass) -> int:
-        """Return from when on a stored series has to be made anew."""
+    def _cut(self, state: SeriesState, head: str, done: Pass) -> int:
+        """Return from when on stored rows do not hold any more; the end of the series where all do."""
         paths = None if state.rules != self._rules else self._changes.since(state.source, head)
         if paths is None:
             done.rebuilt += 1
-            return first
-        changed = changed_from(paths).get(key, state.filled_to_ts)
-        return max(first, min(state.filled_to_ts, state.timeframe.floor(changed)))
+            return 0
+        changed = changed_from(paths).get(state.symbol, state.filled_to_ts)
+        return min(state.filled_to_ts, state.timeframe.floor(changed))
 
     def _write(self, index: RegimeIndex, owed: Owed, head: str, done: Pass) -> Iterator[int]:
         """Write a market's rows, a year at most at a time; yields how far it came."""
@@ -249,10 +266,12 @@ class IndexKeeper:
         head: str,
         done: Pass,
     ) -> None:
-        start, end = owed.spans[timeframe]
-        start, end = max(start, timeframe.floor(piece[0])), min(end, timeframe.floor(piece[1]))
+        first, end = owed.spans[timeframe]
+        start, end = max(first, timeframe.floor(piece[0])), min(end, timeframe.floor(piece[1]))
         if start >= end:
             return
+        if start == first:
+            start = min(first, owed.cuts[timeframe])
         state = index.state(owed.key, timeframe)
         if state is not None and state.rules == self._rules:
             finer = part.price_scale > state.price_scale or part.volume_scale > state.volume_scale

@@ -429,7 +429,8 @@ class RegimeHistory:
         start_ts, end_ts = self._clipped(key, timeframe, *asked)
         state, fresh = self._fresh(key, timeframe)
         found, scale, newest = None, 1, None
-        if state is not None and fresh == state.filled_to_ts and end_ts <= state.filled_to_ts:
+        whole = state is not None and fresh == state.filled_to_ts >= self.span(key, timeframe)[1]
+        if state is not None and whole:  # else the last stored period may be longer than the index knows
             found = self._of_index(lambda index: stored(index, start_ts, end_ts))
             scale, newest = state.price_scale, state.last_ts
         if found is None:

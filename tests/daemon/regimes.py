@@ -46,7 +46,7 @@ def repository(root: Path, files: dict[str, bytes]) -> Path:
 def commit(root: Path, files: dict[str, bytes]) -> None:
     lay(root, files)
     git(root, "add", "-A")
-    git(root, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "more")
+    git(root, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "more", "--allow-empty")
 
 
 def regimes(root: Path, config: RegimeConfig = CONFIG) -> RepositoryRegimes:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon.indexing import IndexPlace
-from market.errors import IndexUnavailable
+from market.errors import DataInvalid, IndexUnavailable
 from market.hours import Timeframe
 from regime.config import ComponentsConfig, RegimeConfig
 from regime.series import STORED, RegimeRules
@@ -16,6 +16,7 @@ from store.index.regime_index import RegimeIndex
 from store.snapshots import decode_snapshot, encode_snapshot
 from tests.daemon.regimes import RULES, commit, contents, direct, keeper, repository
 from tests.store.markets import COARSE_END, KEY, coarse_files, hour_file, hour_files
+from tests.store.samples import git
 
 
 @pytest.fixture
@@ -125,6 +126,59 @@ def test_a_file_that_cannot_be_read_is_told_and_left_out(tmp_path: Path, index: 
     done = keeper(root, index).catch_up()
     assert len(done.faults) == 1 and "snapshots" in done.faults[0]
     assert len(index.get_candles(KEY, Timeframe.H1, COARSE_END.open_ts, COARSE_END.close_ts)) == 0
+
+
+def removed(root: Path, *names: str) -> None:
+    for name in names:
+        git(root, "rm", "-rq", name)
+    commit(root, {})
+
+
+def test_hours_that_are_gone_are_gone(tmp_path: Path, index: RegimeIndex):
+    """The newest ones went to quarantine, then the oldest months: their rows go too."""
+    root = repository(tmp_path / "data", coarse_files() | hour_files(6))
+    live = keeper(root, index, by_hour=True)
+    live.catch_up()
+    removed(root, f"snapshots/{KEY}/2024/06/10/05.json", f"snapshots/{KEY}/2024/06/10/04.json")
+    live.catch_up()
+    assert index.states()[KEY, Timeframe.H1].filled_to_ts == COARSE_END.plus(4).open_ts
+    assert contents(index) == rebuilt(root, tmp_path)
+    removed(
+        root, *(f"candles/{KEY}/{frame.value}/2024-0{month}.json" for frame in STORED for month in (1, 2))
+    )
+    keeper(root, index).catch_up()
+    (tmp_path / "rebuilt.sqlite").unlink()
+    assert contents(index) == rebuilt(root, tmp_path)
+    assert index.check() == []
+
+
+def test_an_index_that_begins_earlier_is_made_anew_whole(tmp_path: Path, index: RegimeIndex):
+    """No row of another history stays before the first one of ours."""
+    keeper(repository(tmp_path / "one", coarse_files()), index).catch_up()
+    files = {path: data for path, data in coarse_files().items() if "/2024-01" not in path}
+    root = repository(tmp_path / "two", files)
+    keeper(root, index).catch_up()
+    assert contents(index) == rebuilt(root, tmp_path)
+
+
+def test_trouble_with_one_market_keeps_none_of_the_others(tmp_path: Path, index: RegimeIndex):
+    """It is named, and tried again with the next pass."""
+    root = repository(tmp_path / "data", coarse_files() | coarse_files("SOL-USDT"))
+    live = keeper(root, index)
+    made = live._regimes.parts
+
+    def parts(key: str, *others):
+        if key == KEY:
+            raise DataInvalid("candles", "scale", "leaves 64 bits")
+        return made(key, *others)
+
+    live._regimes.parts = parts
+    done = live.catch_up()
+    assert len(done.faults) == 1 and done.faults[0].startswith(f"{KEY}: ")
+    assert {symbol for symbol, _ in index.states()} == {"SOL-USDT"}
+    live._regimes.parts = made
+    assert live.catch_up().faults == []
+    assert contents(index) == rebuilt(root, tmp_path)
 
 
 def test_nothing_is_written_without_a_history(tmp_path: Path, index: RegimeIndex):

@@ -99,6 +99,16 @@ def test_a_range_answers_whole(asked: RegimeHistory, root: Path):
     assert turns.periods and len(turns.periods) < len(told.periods)
 
 
+def test_a_period_is_told_whole_where_only_its_beginning_is_stored(asked: RegimeHistory, root: Path):
+    """The range ends where the half-filled index does, and its last period goes on."""
+    runs, end = periods_of(direct(root, H1).rows), MAY.plus(15 * 24).open_ts
+    told = asked.periods(KEY, H1, MAY.open_ts, end, limit=10_000)
+    assert [each.period for each in told.periods] == [
+        run for run in runs if run.first_ts < end and run.last_ts >= MAY.open_ts
+    ]
+    assert told.periods[-1].period.last_ts >= end
+
+
 def test_the_whole_series_counts_up_to_itself(asked: RegimeHistory, root: Path):
     """Left-out ends mean everything that is recorded."""
     span = asked.span(KEY, Timeframe.H4)
