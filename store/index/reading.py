@@ -30,6 +30,38 @@ from store.index.state import PricedPeriod, known
 _ID = select(series.c.id).where(
     series.c.symbol == bindparam("symbol"), series.c.timeframe == bindparam("timeframe")
 )
+_ALL = 1 << 62
+
+
+def _packed(asked: Select[Any], dialect: str) -> Select[Any]:
+    """Return the question whose answer is one row: a value for each column of whole numbers.
+
+    A text, or on PostgreSQL the bytes of the numbers: numpy reads it several times faster than a driver makes
+    as many tuples.
+    """
+    pack = _bytes_of if dialect == "postgresql" else _text_of
+    return select(*map(pack, asked.subquery().c))
+
+
+def _text_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.aggregate_strings(cast(column, Text), ",")
+
+
+def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.string_agg(func.int8send(cast(column, BigInteger)), literal(b"", LargeBinary))
+
+
+# Built once: to put such a question together takes longer than to answer it.
+_ROWS = {
+    dialect: _packed(
+        select((regime_rows.c.place - bindparam("base")) * (1 << STATE_BITS) + regime_rows.c.state)
+        .where(regime_rows.c.place >= bindparam("start"), regime_rows.c.place < bindparam("end"))
+        .order_by(regime_rows.c.place)
+        .limit(bindparam("most", type_=BigInteger)),
+        dialect,
+    )
+    for dialect in ("sqlite", "postgresql")
+}
 _FIRST = candle_rows.alias("first_bar")
 _LAST = candle_rows.alias("last_bar")
 _PERIODS = select(
@@ -69,6 +101,14 @@ def rows_between(
     min_confidence: int | None = None,
 ) -> RegimeRows:
     """Return the rows of one series, oldest first, at most `limit`."""
+    if simplified is verdict is min_confidence is None:
+        bounds = {
+            "base": places.start,
+            "start": places.at_or_after(start_ts),
+            "end": places.at_or_after(end_ts),
+            "most": _ALL if limit is None else limit,
+        }
+        return rows_of(places.timeframe, _columns(connection, _ROWS[connection.dialect.name], bounds)[0])
     place, state = regime_rows.c.place, regime_rows.c.state
     asked = (
         select((place - places.start) * (1 << STATE_BITS) + state)
@@ -211,28 +251,19 @@ def _between(place: Any, places: Places, start_ts: int, end_ts: int) -> ColumnEl
 
 
 def _numbers(connection: Connection, asked: Select[Any]) -> Ints:
-    """Return rows of whole numbers as columns, shape (columns, n), in the order of the first one.
+    """Return rows of whole numbers as columns, shape (columns, n), in the order of the first one."""
+    return _columns(connection, _packed(asked, connection.dialect.name), {})
 
-    Each column comes as one value, a text or on PostgreSQL the bytes of the numbers: numpy reads it several
-    times faster than a driver makes as many tuples.
-    """
-    inner = asked.subquery()
-    as_bytes = connection.dialect.name == "postgresql"
-    told = connection.execute(select(*map(_bytes_of if as_bytes else _text_of, inner.c))).one()
+
+def _columns(connection: Connection, packed: Select[Any], bounds: dict[str, int]) -> Ints:
+    """Return the answer to a packed question."""
+    told = connection.execute(packed, bounds).one()
     if not told[0]:
-        return np.empty((len(inner.c), 0), dtype=np.int64)
-    if as_bytes:
+        return np.empty((len(told), 0), dtype=np.int64)
+    if isinstance(told[0], bytes):
         found = np.stack([np.frombuffer(column, dtype=">i8") for column in told]).astype(np.int64)
     else:
         found = np.stack([np.fromstring(column, dtype=np.int64, sep=",") for column in told])
     if (np.diff(found[0]) < 0).any():  # neither engine promises an order within an aggregate
         found = found[:, np.argsort(found[0])]
     return found
-
-
-def _text_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return func.aggregate_strings(cast(column, Text), ",")
-
-
-def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return func.string_agg(func.int8send(cast(column, BigInteger)), literal(b"", LargeBinary))
