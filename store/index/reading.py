@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     ColumnElement,
     Connection,
     LargeBinary,
@@ -31,6 +33,7 @@ _ID = select(series.c.id).where(
     series.c.symbol == bindparam("symbol"), series.c.timeframe == bindparam("timeframe")
 )
 _ALL = 1 << 62
+_MOST = bindparam("most", type_=BigInteger)
 
 
 def _packed(asked: Select[Any], dialect: str) -> Select[Any]:
@@ -57,7 +60,7 @@ _ROWS = {
         select((regime_rows.c.place - bindparam("base")) * (1 << STATE_BITS) + regime_rows.c.state)
         .where(regime_rows.c.place >= bindparam("start"), regime_rows.c.place < bindparam("end"))
         .order_by(regime_rows.c.place)
-        .limit(bindparam("most", type_=BigInteger)),
+        .limit(_MOST),
         dialect,
     )
     for dialect in ("sqlite", "postgresql")
@@ -199,16 +202,14 @@ def get_periods(
     places = places_of(connection, symbol, timeframe)
     if places is None:
         return []
-    start, place = places.at_or_after(start_ts), period_rows.c.place
-    holds_start = select(func.max(place)).where(place >= places.start, place <= start).scalar_subquery()
-    asked = _PRICED.where(
-        place >= func.coalesce(holds_start, start),
-        place < places.at_or_after(end_ts),
-        place + period_rows.c.bars > start,
-    )
-    if regime is not None:
-        asked = asked.where(period_rows.c.regime == regime)
-    return priced(connection, places, asked.limit(limit))
+    bounds = {
+        "base": places.start,
+        "start": places.at_or_after(start_ts),
+        "end": places.at_or_after(end_ts),
+        "regime": regime,
+        "most": _ALL if limit is None else limit,
+    }
+    return _priced(connection, places, _periods(connection.dialect.name, any_regime=regime is None), bounds)
 
 
 def get_transitions(
@@ -226,24 +227,67 @@ def get_transitions(
     places = places_of(connection, symbol, timeframe)
     if places is None:
         return []
-    return priced(connection, places, changes(places, start_ts, end_ts, before, after).limit(limit))
+    return changes(connection, places, start_ts, end_ts, before, after, limit)
 
 
-def changes(places: Places, start_ts: int, end_ts: int, before: int | None, after: int | None) -> Select[Any]:
-    """Return the question for periods that begin in a range, from one regime to another, None being any."""
-    previous = period_rows.c.previous
-    asked = _PRICED.where(
-        _between(period_rows.c.place, places, start_ts, end_ts),
-        previous.is_not(None) if before is None else previous == before,
-    )
-    return asked if after is None else asked.where(period_rows.c.regime == after)
+def changes(
+    connection: Connection,
+    places: Places,
+    start_ts: int,
+    end_ts: int,
+    before: int | None,
+    after: int | None,
+    limit: int | None,
+) -> list[PricedPeriod]:
+    """Return the periods that begin in a range, from one regime to another, None being any."""
+    asked = _changes(connection.dialect.name, from_any=before is None, to_any=after is None)
+    bounds = {
+        "start": places.at_or_after(start_ts),
+        "end": places.at_or_after(end_ts),
+        "before": before,
+        "after": after,
+        "most": _ALL if limit is None else limit,
+    }
+    return _priced(connection, places, asked, bounds)
 
 
-def priced(connection: Connection, places: Places, asked: Select[Any]) -> list[PricedPeriod]:
-    """Return the answer to a question for periods with prices."""
-    *columns, opened, closed = _numbers(connection, asked)
+def _priced(
+    connection: Connection, places: Places, asked: Select[Any], bounds: dict[str, int | None]
+) -> list[PricedPeriod]:
+    known = {name: bound for name, bound in bounds.items() if bound is not None}
+    *columns, opened, closed = _columns(connection, asked, known)
     found = periods_at(places, *columns)
     return list(map(PricedPeriod, found, opened.tolist(), closed.tolist()))
+
+
+@cache
+def _periods(dialect: str, *, any_regime: bool) -> Select[Any]:
+    """Return the packed question for periods with a bar in a range."""
+    place = period_rows.c.place
+    start: BindParameter[int] = bindparam("start")
+    holds_start = select(func.max(place)).where(place >= bindparam("base"), place <= start).scalar_subquery()
+    asked = _PRICED.where(
+        place >= func.coalesce(holds_start, start),
+        place < bindparam("end"),
+        place + period_rows.c.bars > start,
+    )
+    if not any_regime:
+        asked = asked.where(period_rows.c.regime == bindparam("regime"))
+    return _packed(asked.limit(_MOST), dialect)
+
+
+@cache
+def _changes(dialect: str, *, from_any: bool, to_any: bool) -> Select[Any]:
+    """Return the packed question for periods that begin in a range right after another one."""
+    place, previous = period_rows.c.place, period_rows.c.previous
+    asked = _PRICED.where(
+        place >= bindparam("start"),
+        place < bindparam("end"),
+        previous.is_not(None) if from_any else previous == bindparam("before"),
+    )
+    if not to_any:
+        asked = asked.where(period_rows.c.regime == bindparam("after"))
+    return _packed(asked.limit(_MOST), dialect)
 
 
 def _between(place: Any, places: Places, start_ts: int, end_ts: int) -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ from market.candles import Ints
 from market.hours import Timeframe
 from regime.series import RegimeCounts
 from store.index.codes import Places
-from store.index.reading import changes, priced
+from store.index.reading import changes
 from store.index.schema import BAR_BITS, series
 from store.index.state import PricedPeriod
 
@@ -73,6 +73,6 @@ def find_transitions(
         places = Places(number, Timeframe(name))
         start_ts = told_ts + 1 if (symbol, name) == (told_symbol, told_timeframe) else 0
         end_ts = places.timeframe.seconds << BAR_BITS
-        wanted = changes(places, start_ts, end_ts, before, after).limit(limit - len(found))
-        found += [(symbol, places.timeframe, period) for period in priced(connection, places, wanted)]
+        wanted = changes(connection, places, start_ts, end_ts, before, after, limit - len(found))
+        found += [(symbol, places.timeframe, period) for period in wanted]
     return found
