@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from market.candles import Floats
 
 _BLOCK = 16  # rows
-_AT_ONCE = 32  # blocks: more of them do not fit the fast memory
+_AT_ONCE = 48  # blocks: many more of them do not fit the fast memory
 _WORTH_BLOCKS = 64  # rows
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -61,9 +61,15 @@ def average_true_ranges(
 
 def smoothed(start: float, values: list[float], bars: int) -> Floats:
     """Return Wilder's average (smoothing 1 / bars) before the first value, and after each of them."""
+    return np.fromiter(_averages(start, values, bars), dtype=np.float64, count=len(values) + 1)
+
+
+def _averages(average: float, values: list[float], bars: int) -> Iterator[float]:
     keep, share = (bars - 1) / bars, 1 / bars
-    averages = accumulate(values, lambda average, value: average * keep + value * share, initial=start)
-    return np.fromiter(averages, dtype=np.float64, count=len(values) + 1)
+    yield average
+    for value in values:
+        average = average * keep + value * share
+        yield average
 
 
 def true_ranges(high: Floats, low: Floats, close: Floats) -> Floats:
