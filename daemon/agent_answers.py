@@ -30,8 +30,8 @@ from daemon.asking import (
 )
 from daemon.explaining import explained
 from daemon.histories import OpenHistory
+from daemon.regime_answers import RowFilter, UnknownMarket
 from daemon.regime_forms import counts_dict, period_dicts, row_dicts, time_of
-from daemon.regimes import RowFilter, UnknownMarket
 from daemon.strategies import StrategyComparisons
 from daemon.whole_store import Key, WholeStore
 from market.errors import DataInvalid

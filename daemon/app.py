@@ -62,6 +62,7 @@ class App:
     told: ToldMemory
     spans: Mapping[Timeframe, int]
     minutes: MinuteShelf
+    changes: CommittedChanges
     index: IndexPlace
     index_keeper: IndexKeeper
     regimes: RegimeHistory
@@ -141,6 +142,7 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             told=ToldMemory(settings.state_path / "told"),
             spans=engine.timeframes(),
             minutes=MinuteShelf(store.root),
+            changes=changes,
             index=place,
             index_keeper=_keeper(settings, place, changes, store, engine, clock),
             regimes=_history(settings, place, changes, store, clock),

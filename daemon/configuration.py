@@ -214,7 +214,9 @@ def _described(error: Any, file: str, origins: Mapping[str, str]) -> str:
 
 def _without_password(value: Any) -> Any:
     """Return the value, with what stands before an @ in an address taken out."""
-    return re.sub(r"//[^/@]*@", "//***@", value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"(?i)(password=|passfile=)[^&]*", r"\1***", re.sub(r"//[^/@]*@", "//***@", value))
 
 
 def _names_in(section: str) -> list[str]:

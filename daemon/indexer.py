@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import anyio
 import anyio.to_thread
 import structlog
 
 from daemon.app import App
-from daemon.board import IndexCondition
 from daemon.indexing import Filling, Pass
-from market.errors import IndexUnavailable
+from market.errors import IndexUnavailable, RepositoryUnusable
 
 _log = structlog.get_logger("index")
 IDLE_PATIENCE_S = 30.0  # cycles that go on for longer must not keep the index behind
@@ -34,17 +35,28 @@ async def keep_index(app: App) -> bool:
     """Bring the index up to the newest commit; says whether it answered. Off the loop, and nothing waits."""
     condition = app.board.index
     try:
-        done = await anyio.to_thread.run_sync(_one_pass, app, limiter=app.index_limit)
-    except IndexUnavailable as error:
+        found = await anyio.to_thread.run_sync(_one_pass, app, limiter=app.index_limit)
+    except (IndexUnavailable, RepositoryUnusable) as error:
         if condition.failing_since is None:
             condition.failing_since = app.clock.now()
             _log.warning("the index is away; it is filled when it is back", error=str(error))
         condition.trouble = str(error)
         app.metrics.index_failures.inc()
         return False
+    if found is None:  # another process fills it, or there is nothing yet to fill it from
+        return True
     if condition.failing_since is not None:
-        _log.info("the index is back", was=condition.trouble, rows=done.rows)
+        _log.info("the index is back", was=condition.trouble, rows=found.done.rows)
     condition.failing_since, condition.trouble, condition.current_at = None, None, app.clock.now()
+    condition.rows, condition.filled_to_ts = found.rows, found.filled_to_ts
+    condition.size_bytes = found.size_bytes
+    _tell(app, found.done)
+    return True
+
+
+def _tell(app: App, done: Pass) -> None:
+    """Say what is worth a line, faults only when they are new."""
+    condition = app.board.index
     app.metrics.index_rows_written.inc(done.rows)
     if done.rebuilt:
         _log.info("stale series made anew", series=done.rebuilt, rows=done.rows)
@@ -52,24 +64,31 @@ async def keep_index(app: App) -> bool:
         if fault not in condition.faults:
             _log.warning("left out of the index", reason=fault)
     condition.faults = tuple(done.faults)
-    return True
 
 
-def _one_pass(app: App) -> Pass:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a pass did and left."""
+
+    done: Pass
+    rows: dict[tuple[str, str], int]
+    filled_to_ts: dict[tuple[str, str], int]
+    size_bytes: int
+
+
+def _one_pass(app: App) -> _Found | None:
     with Filling(app.settings.state_path).at_once() as ours:
-        if not ours:  # `regimed index rebuild` is at it: what it leaves is for the next pass
-            return Pass()
+        if not ours or app.changes.head() is None:
+            return None
         try:
             done = app.index_keeper.catch_up(stopping=lambda: app.board.stopping)
         finally:
             app.regimes.forget()
-    _show(app, app.board.index)
-    return done
-
-
-def _show(app: App, condition: IndexCondition) -> None:
     index = app.index.opened()
     states = index.states().items()
-    condition.rows = {(key, frame.value): state.counts.rows for (key, frame), state in states}
-    condition.filled_to_ts = {(key, frame.value): state.filled_to_ts for (key, frame), state in states}
-    condition.size_bytes = index.size_bytes()
+    return _Found(
+        done,
+        {(key, frame.value): state.counts.rows for (key, frame), state in states},
+        {(key, frame.value): state.filled_to_ts for (key, frame), state in states},
+        index.size_bytes(),
+    )

@@ -174,12 +174,14 @@ class IndexKeeper:
 
         Raises:
             IndexUnavailable: The index is away; what was written stays.
+            RepositoryUnusable: What changed cannot be told now.
         """
         done, head = Pass(), self._changes.head()
         if head is None:
             return done
         index = self._open()
-        self._notice(head)
+        self._regimes.follow(self._changes, self._noticed, head)
+        self._noticed = head
         states = index.states()
         keys = market_keys(self._regimes.root)
         owed = [found for key in keys if (found := self._owed(index, key, states, head, done))]
@@ -198,11 +200,6 @@ class IndexKeeper:
             hours += each.hours
         done.faults += self._regimes.faults()
         return done
-
-    def _notice(self, head: str) -> None:
-        if self._noticed is not None and self._noticed != head:
-            self._regimes.notice(self._changes.since(self._noticed, head) or ())
-        self._noticed = head
 
     def _owed(
         self,
@@ -275,12 +272,12 @@ class IndexKeeper:
         state = index.state(owed.key, timeframe)
         if state is not None and state.rules == self._rules:
             finer = part.price_scale > state.price_scale or part.volume_scale > state.volume_scale
-            if finer and len(part.bars):
+            if not len(part.bars):
+                part = SeriesPart(part.bars, part.rows, state.price_scale, state.volume_scale)
+            elif finer:
                 part, start = self._from_the_beginning(owed.key, timeframe, end), 0
             else:
-                part = part.rescaled(
-                    max(part.price_scale, state.price_scale), max(part.volume_scale, state.volume_scale)
-                )
+                part = part.rescaled(state.price_scale, state.volume_scale)
         index.insert_regimes(
             owed.key,
             timeframe,

@@ -21,7 +21,7 @@ from daemon.agent_answers import AgentAnswers
 from daemon.agent_arguments import BadArgument, read_arguments
 from daemon.agent_tools import INSTRUCTIONS, TOOLS, AgentTool
 from daemon.histories import OpenHistory
-from daemon.regimes import RegimesBusy
+from daemon.regime_answers import RegimesBusy
 from market.errors import ConfigInvalid, DataInvalid
 
 if TYPE_CHECKING:

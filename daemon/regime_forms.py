@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from daemon.regimes import PeriodPage, RegimePage
+from daemon.regime_answers import PeriodPage, RegimePage
 from market.hours import Timeframe, instant_iso, instant_of_ts
 from regime.components.states import FULL_REGIMES, MOMENTA, SIMPLIFIED, TRENDS, VOLATILITIES, SimplifiedRegime
 from regime.series import (

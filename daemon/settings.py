@@ -150,7 +150,8 @@ class IndexSettings(Section):
             raise ValueError(
                 f"engine {parsed.get_backend_name()!r}; expected postgresql, or nothing for a file"
             )
-        if parsed.password is not None:
+        hidden = {"password", "sslpassword", "passfile"} & set(parsed.query)
+        if parsed.password is not None or hidden:
             raise ValueError("holds a password; name a mounted file with password_file instead")
         return url
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections import OrderedDict
 from pathlib import Path
+from threading import Lock
 
 import git
 
+from market.errors import RepositoryUnusable
 from store.git import GitCommands, GitFailed, git_environment
 
 FOLLOWED = ("snapshots", "candles")
+_KEPT = 64  # pairs of commits
 _COMMIT_LETTERS = frozenset("0123456789abcdef")
 
 
@@ -22,8 +25,9 @@ class CommittedChanges:
 
     def __init__(self, root: Path) -> None:
         self._git, self._folder = GitCommands(git.Git(root), git_environment()), root / ".git"
-        self._branch: str | None = None
-        self.since = lru_cache(maxsize=64)(self._since)
+        self._where = root
+        self._known: OrderedDict[tuple[str, str], tuple[str, ...]] = OrderedDict()
+        self._lock = Lock()
 
     def head(self) -> str | None:
         """Return the newest commit; None where there is none, or no repository.
@@ -31,11 +35,11 @@ class CommittedChanges:
         Mostly one small file is read; a packed or detached head is asked of Git.
         """
         try:
-            if self._branch is None:
-                named = (self._folder / "HEAD").read_text().strip()
-                self._branch = named.removeprefix("ref: ") if named.startswith("ref: refs/heads/") else ""
-            if self._branch and _is_commit(told := (self._folder / self._branch).read_text().strip()):
-                return told
+            named = (self._folder / "HEAD").read_text().strip()
+            if named.startswith("ref: refs/heads/"):
+                told = (self._folder / named.removeprefix("ref: ")).read_text().strip()
+                if _is_commit(told):
+                    return told
         except OSError:
             pass
         try:
@@ -43,23 +47,37 @@ class CommittedChanges:
         except GitFailed:
             return None
 
-    def _since(self, old: str, new: str) -> tuple[str, ...] | None:
+    def since(self, old: str, new: str) -> tuple[str, ...] | None:
         """Return the paths of market data that differ between two commits; None where one is not known here.
 
         Args:
             old, new: Full names of commits; anything else is not known.
+
+        Raises:
+            RepositoryUnusable: Git did not answer: nothing is said about what changed.
         """
         if not _is_commit(old) or not _is_commit(new):
             return None
         if old == new:
             return ()
+        with self._lock:
+            if (old, new) in self._known:
+                return self._known[old, new]
         try:
+            both = self._git.run("cat-file", "--batch-check", stdin=f"{old}\n{new}\n".encode())
+            if any(line.split()[1:2] != [b"commit"] for line in both.splitlines()):
+                return None
             listed = self._git.run(
                 "diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new, "--", *FOLLOWED
             )
-        except GitFailed:
-            return None
-        return tuple(path.decode(errors="surrogateescape") for path in listed.split(b"\0") if path)
+        except GitFailed as error:
+            raise RepositoryUnusable(f"{self._where}: {error}") from None
+        found = tuple(path.decode(errors="surrogateescape") for path in listed.split(b"\0") if path)
+        with self._lock:
+            self._known[old, new] = found
+            while len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+        return found
 
 
 def _is_commit(name: str) -> bool:

@@ -12,8 +12,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from daemon.regime_answers import RegimePage
 from daemon.regime_forms import row_dicts
-from daemon.regimes import RegimePage
 from market.hours import Timeframe
 from regime.components.states import FULL_REGIMES
 from regime.series import CONFIDENCE_UNIT, NO_VERDICT, VERDICTS, RegimeRows

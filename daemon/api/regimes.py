@@ -15,8 +15,9 @@ from daemon.api.parameters import CURSOR
 from daemon.api.problems import Problem
 from daemon.api.regime_json import joined, rows_json, stored_rows
 from daemon.api.routes import Route
+from daemon.regime_answers import PeriodPage, RowFilter, Standing
 from daemon.regime_forms import LEGEND, counts_dict, period_dicts, time_of
-from daemon.regimes import PeriodPage, RegimeHistory, RowFilter, Standing
+from daemon.regimes import RegimeHistory
 from market.hours import Timeframe
 
 _LEGEND = {label.value: told for label, told in LEGEND.items()}

@@ -26,7 +26,8 @@ from daemon.api.regimes import ANSWERS, Question, checked_span, question_of
 from daemon.api.routes import Route
 from daemon.api.threads import Workshop
 from daemon.metrics import Metrics
-from daemon.regimes import RegimeHistory, RegimesBusy, Standing, TooMuchToCompute, UnknownMarket
+from daemon.regime_answers import RegimesBusy, Standing, TooMuchToCompute, UnknownMarket
+from daemon.regimes import RegimeHistory
 from market.errors import DataInvalid
 from regime.series import STORED
 

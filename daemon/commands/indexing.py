@@ -53,9 +53,7 @@ def rebuild(
     regimes, changes = _regimes(settings), _changes(settings)
     if changes.head() is None:
         fail(f"{regimes.root}: no data repository with a commit; a first cycle makes one", 3)
-    with Filling(settings.state_path).at_once() as ours, _opened(settings) as index:
-        if not ours:
-            fail("the daemon or another rebuild fills the index right now; try again in a minute", 3)
+    with _alone(settings), _opened(settings) as index:
         dropped = 0
         if not resume:
             dropped = sum(index.delete_regimes(key) for key in {key for key, _ in index.states()})
@@ -104,11 +102,20 @@ def migrate(config: ConfigOption = None) -> None:
     Example: regimed index migrate --config config.yaml
     """
     settings = settings_of(config)
-    with _opened(settings, migrating=True) as index:
+    with _alone(settings), _opened(settings, migrating=True) as index:
         applied = index.migrate()
     for name in applied:
         print(f"applied {name}")
     print(f"{index.engine}: {'its tables are made' if applied else 'nothing to do'}")
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Hold the right to fill for the block; before it nothing of the index is touched."""
+    with Filling(settings.state_path).at_once() as ours:
+        if not ours:
+            fail("the daemon or another rebuild fills the index right now; try again in a minute", 3)
+        yield
 
 
 @contextmanager

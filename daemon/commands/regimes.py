@@ -26,8 +26,9 @@ from daemon.asking import (
 )
 from daemon.commands.sharing import ConfigOption, RepoOption, console, fail, key_of, print_json, settings_of
 from daemon.histories import OpenHistory, open_history
+from daemon.regime_answers import PeriodPage, RowFilter, UnknownMarket
 from daemon.regime_forms import LEGEND, counts_dict, period_dicts, row_dicts, time_of
-from daemon.regimes import PeriodPage, RegimeHistory, RowFilter, UnknownMarket
+from daemon.regimes import RegimeHistory
 from market.hours import Timeframe
 from regime.components.states import SIMPLIFIED, SimplifiedRegime
 from regime.series import STORED
@@ -164,6 +165,8 @@ def _check_shape(
         fail(f"{named[0]}: it chooses rows; leave it out with --periods, --stats and --transitions", 2)
     if stats and (limit is not None or form in ("csv", "parquet")):
         fail("--stats: it is one answer; leave --limit out, and expected --format is table or json", 2)
+    if out is not None and out.is_dir():
+        fail(f"--out: {out} is a folder; expected a file to write", 2)
     if form == "parquet" and out is None:
         fail("--format parquet: it is binary; name a file with --out", 2)
     if out is not None and not out.absolute().parent.is_dir():
@@ -297,8 +300,6 @@ def _opened(out: Path | None) -> Iterator[IO[str]]:
     if out is None:
         yield sys.stdout
         return
-    if out.is_dir():
-        fail(f"--out: {out} is a folder; expected a file to write", 2)
     part, stdout = out.with_name(f".{out.name}.part"), sys.stdout
     try:
         with part.open("w", encoding="utf-8", newline="") as stream:

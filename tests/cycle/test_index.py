@@ -66,6 +66,7 @@ async def test_another_process_that_fills_is_not_disturbed(tmp_path: Path):
         with Filling(there.app.settings.state_path).at_once() as ours:
             assert ours and await keep_index(there.app)
             assert there.app.board.index.rows == {}
+            assert there.app.board.index.current_at is None
         assert await keep_index(there.app)
         assert there.app.board.index.rows["ETH-USDT", "1h"] > 0
 

@@ -118,6 +118,7 @@ def test_migrating_a_file_makes_its_tables(config: Path):
     [
         ("postgresql://u:secret@host/db", "holds a password"),
         ("mysql://u@host/db", "engine 'mysql'"),
+        ("postgresql://u@host/db?password=secret", "holds a password"),
         ("no url", "expected postgresql://"),
     ],
 )

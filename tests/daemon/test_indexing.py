@@ -111,6 +111,22 @@ def test_prices_that_get_finer_make_the_series_anew(tmp_path: Path, index: Regim
     assert contents(index) == rebuilt(root, tmp_path)
 
 
+def test_a_finer_price_without_a_bar_changes_nothing_yet(tmp_path: Path, index: RegimeIndex):
+    """The first hour of a finer scale is there in part only: its complete file makes the series anew."""
+    root = repository(tmp_path / "data", coarse_files() | hour_files(1))
+    live = keeper(root, index, by_hour=True)
+    live.catch_up()
+    before = index.states()[KEY, Timeframe.H1].price_scale
+    for missing in (20, 0):
+        ((path, data),) = hour_file(COARSE_END.plus(1), missing=missing).items()
+        snapshot = decode_snapshot(data, path)
+        commit(root, {path: encode_snapshot(replace(snapshot, price_scale=10 * snapshot.price_scale))})
+        assert live.catch_up().faults == []
+        scale = index.states()[KEY, Timeframe.H1].price_scale
+        assert scale == (before if missing else 10 * before)
+    assert contents(index) == rebuilt(root, tmp_path)
+
+
 def test_a_pass_that_is_stopped_goes_on_later(tmp_path: Path, index: RegimeIndex):
     """What was written stays; the next pass writes the rest."""
     root = repository(tmp_path / "data", coarse_files() | coarse_files("SOL-USDT"))

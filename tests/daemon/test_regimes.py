@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daemon.regime_answers import RegimesBusy, RowFilter, TooMuchToCompute, UnknownMarket
 from daemon.regime_forms import counts_dict, period_dicts, row_dicts
-from daemon.regimes import RegimeHistory, RegimesBusy, RowFilter, TooMuchToCompute, UnknownMarket
+from daemon.regimes import RegimeHistory
 from market.errors import IndexUnavailable
 from market.hours import Hour, Timeframe
 from regime.components.states import SIMPLIFIED, SimplifiedRegime
@@ -233,7 +234,8 @@ def test_what_would_take_minutes_is_refused_where_somebody_waits(
     root: Path, stored: RegimeIndex, monkeypatch: pytest.MonkeyPatch
 ):
     """Counts and periods of a long span that is not stored; pages of rows stay short."""
-    monkeypatch.setattr("daemon.regimes.computed_at_once", lambda _: 20 * 86_400)
+    for place in ("regimes", "regime_answers"):
+        monkeypatch.setattr(f"daemon.{place}.computed_at_once", lambda _: 20 * 86_400)
     waited, patient = history(root, None, bounded=True), history(root, None)
     span = (FIRST.open_ts, END.open_ts)
     with pytest.raises(TooMuchToCompute, match="at most 20 days of 1h are computed for one answer"):

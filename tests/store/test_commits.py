@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from market.errors import RepositoryUnusable
+from market.hours import Timeframe
+from regime.config import RegimeConfig
+from regime.engine import RegimeEngine
 from store.commits import CommittedChanges
-from tests.store.markets import COARSE_END, KEY, hour_file, lay
+from store.regime_rows import RepositoryRegimes
+from tests.store.markets import COARSE_END, KEY, coarse_files, hour_file, lay
 from tests.store.samples import git
 
 
@@ -33,6 +40,48 @@ def test_changes_of_market_data_between_commits(tmp_path: Path):
     assert changes.head() == two
     git(tmp_path, "checkout", "-q", "--detach", one)
     assert CommittedChanges(tmp_path).head() == one
+
+
+def test_a_branch_that_is_switched_is_followed(tmp_path: Path):
+    """The head is that of the files that lie there."""
+    git(tmp_path, "init", "-q", "-b", "main")
+    one = committed(tmp_path, {"README.md": b"mine\n"}, "one")
+    changes = CommittedChanges(tmp_path)
+    assert changes.head() == one
+    git(tmp_path, "switch", "-q", "-c", "other")
+    two = committed(tmp_path, {"README.md": b"other\n"}, "two")
+    assert changes.head() == two
+    git(tmp_path, "switch", "-q", "main")
+    assert changes.head() == one
+
+
+def test_git_that_does_not_answer_is_no_unchanged_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It is an error, and asked again; a commit that comes later is known then."""
+    git(tmp_path, "init", "-q", "-b", "main")
+    one = committed(tmp_path, {"README.md": b"mine\n"}, "one")
+    two = committed(tmp_path, hour_file(COARSE_END), "two")
+    changes = CommittedChanges(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "")
+        with pytest.raises(RepositoryUnusable, match="git"):
+            changes.since(one, two)
+    assert changes.since(one, two) == tuple(hour_file(COARSE_END))
+
+
+def test_a_reader_that_cannot_tell_what_changed_reads_everything_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Rows of an hour that was revised while Git did not answer are those of the new file."""
+    git(tmp_path, "init", "-q", "-b", "main")
+    one = committed(tmp_path, coarse_files() | hour_file(COARSE_END), "one")
+    source = RepositoryRegimes(tmp_path, RegimeEngine(RegimeConfig()), max_missing_minutes=3)
+    span = (KEY, Timeframe.H1, COARSE_END.open_ts, COARSE_END.close_ts)
+    before = source.part(*span)
+    two = committed(tmp_path, hour_file(COARSE_END, seed=9), "two")
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "")
+        source.follow(CommittedChanges(tmp_path), one, two)
+    assert source.part(*span).bars.close.tolist() != before.bars.close.tolist()
 
 
 def test_a_commit_that_is_not_known_is_no_change_list(tmp_path: Path):

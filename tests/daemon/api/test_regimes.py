@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from daemon.regime_answers import PeriodPage, RegimePage
 from daemon.regime_forms import counts_dict, period_dicts, row_dicts
-from daemon.regimes import PeriodPage, RegimePage, _priced
+from daemon.regimes import _priced
 from market.hours import Hour, Timeframe
 from regime.series import RegimeCounts
 from tests.daemon.api.serving import SERIES

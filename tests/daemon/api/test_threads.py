@@ -182,7 +182,8 @@ async def test_a_shared_question_ends_with_its_last_asker():
 @pytest.mark.parametrize(("timeframe", "status"), [("1h", 503), ("5m", 400)])
 async def test_what_would_take_minutes_is_a_problem(repo, monkeypatch, timeframe, status):
     """503 where the index will hold it, else the end is too far from the start."""
-    monkeypatch.setattr("daemon.regimes.computed_at_once", lambda _: 3600)
+    for place in ("regimes", "regime_answers"):
+        monkeypatch.setattr(f"daemon.{place}.computed_at_once", lambda _: 3600)
     async with served(repo, None, history=history(repo, None, bounded=True)) as api:
         answer = await api.get(f"{SERIES}/{timeframe}/stats")
         problem = told_problem(answer, status)

@@ -25,7 +25,7 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
 from daemon.mcp import WAITING, Desk, ToolRefused, server_of
-from daemon.regimes import RegimesBusy
+from daemon.regime_answers import RegimesBusy
 from market.hours import Timeframe
 from regime.series import STORED
 from store.decision_files import decision_path
