@@ -20,6 +20,7 @@ RegimedError
 │   ├── PushFailed               keep, try later, say so on /health
 │   ├── HistoryRefused           a change would break immutability: refuse it by name
 │   └── IndexUnavailable         go on without the index, compute, fill the gap later
+│       └── IndexChanged         ask for the series' state again and begin anew from it
 ├── NotifyFailed                 stays in the outbox, falls back to the log
 └── NotifyRefused                is not sent again, falls back to the log
 """
@@ -203,6 +204,10 @@ class IndexUnavailable(StoreError):
     def __init__(self, where: str, problem: str) -> None:
         self.where, self.problem = where, problem
         super().__init__(f"index {where}: {problem}")
+
+
+class IndexChanged(IndexUnavailable):
+    """Raised when a series is not what the caller goes by any more; ask for its state again."""
 
 
 class NotifyFailed(RegimedError):

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import make_url
+from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
 from market.candles import Bars, Ints
-from market.errors import IndexUnavailable
+from market.errors import IndexChanged, IndexUnavailable
 from market.hours import Timeframe
 from regime.series import RegimeCounts, RegimeRows, RegimeRules
 from store.index import checking, reading, sqlite, whole_store, writing
 from store.index.database import Database
+from store.index.state import AnyState as AnyState
 from store.index.state import PricedPeriod as PricedPeriod
 from store.index.state import SeriesState as SeriesState
-from store.index.state import all_known, known
+from store.index.state import all_known, known, outdated
 
 
 class RegimeIndex:
     """An open index; every call is one short transaction with a deadline, from any thread.
 
     It is derived from the data repository: whatever is lost here is filled again from there. Every call
-    raises `IndexUnavailable` where the engine does not answer.
+    raises `IndexUnavailable` where the engine does not answer. Those that take the state that the caller goes
+    by (`of`) raise `IndexChanged` where the series, in the transaction that answers, has other rules or
+    another revision or ends before: two answers by one state belong together.
     """
 
     def __init__(self, database: Database) -> None:
@@ -100,6 +105,7 @@ class RegimeIndex:
         rules: RegimeRules,
         source: str,
         created_at: datetime,
+        known: SeriesState | AnyState | None = AnyState.ANY,
     ) -> SeriesState:
         """Replace everything of a series from `start_ts` on; rows and bars equal to these stay untouched.
 
@@ -116,9 +122,12 @@ class RegimeIndex:
             rules: What the rows were made by.
             source: Commit of the data repository that they come from.
             created_at: When they were made.
+            known: What the series is before, None for none: rules, revision, filled_to_ts and source are the
+                same when the write begins.
 
         Raises:
             ValueError: A hole, a mix of rules or scales, rows outside the range or without a bar.
+            IndexChanged: The series is not as known any more; nothing was written.
             IndexUnavailable: Nothing was written.
         """
         filling = writing.Filling(
@@ -135,7 +144,7 @@ class RegimeIndex:
             created_at=created_at,
         )
         with self._database.writing() as connection:
-            return writing.write(connection, filling)
+            return writing.write(connection, filling, known, self._database.where)
 
     def delete_regimes(
         self, symbol: str, timeframe: Timeframe | None = None, start_ts: int | None = None
@@ -164,6 +173,7 @@ class RegimeIndex:
         simplified: int | None = None,
         verdict: int | None = None,
         min_confidence: int | None = None,
+        of: SeriesState | None = None,
     ) -> RegimeRows:
         """Return the rows that open in [start_ts, end_ts), oldest first, at most `limit`.
 
@@ -176,8 +186,9 @@ class RegimeIndex:
             simplified: Only this place in `SIMPLIFIED`.
             verdict: Only this place in `VERDICTS`; NO_VERDICT for rows without one.
             min_confidence: Only rows with so many ten-thousandths or more.
+            of: The state that the caller goes by.
         """
-        with self._database.reading() as connection:
+        with self._reading(symbol, timeframe, of) as connection:
             return reading.get_regimes(
                 connection,
                 symbol,
@@ -190,16 +201,24 @@ class RegimeIndex:
                 min_confidence=min_confidence,
             )
 
-    def get_candles(self, symbol: str, timeframe: Timeframe, start_ts: int, end_ts: int) -> Bars:
+    def get_candles(
+        self, symbol: str, timeframe: Timeframe, start_ts: int, end_ts: int, *, of: SeriesState | None = None
+    ) -> Bars:
         """Return the bars that open in [start_ts, end_ts), in the scales of the series' state."""
-        with self._database.reading() as connection:
+        with self._reading(symbol, timeframe, of) as connection:
             return reading.get_candles(connection, symbol, timeframe, start_ts, end_ts)
 
     def get_regime_stats(
-        self, symbol: str, timeframe: Timeframe, start_ts: int | None = None, end_ts: int | None = None
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        start_ts: int | None = None,
+        end_ts: int | None = None,
+        *,
+        of: SeriesState | None = None,
     ) -> RegimeCounts:
         """Return what rows count up to: of the whole series as kept, of a range as its rows alone tell."""
-        with self._database.reading() as connection:
+        with self._reading(symbol, timeframe, of) as connection:
             return reading.get_stats(connection, symbol, timeframe, start_ts, end_ts)
 
     def periods(
@@ -211,9 +230,10 @@ class RegimeIndex:
         *,
         regime: int | None = None,
         limit: int | None = None,
+        of: SeriesState | None = None,
     ) -> list[PricedPeriod]:
         """Return the periods with a bar in [start_ts, end_ts), unclipped, by their first bar."""
-        with self._database.reading() as connection:
+        with self._reading(symbol, timeframe, of) as connection:
             return reading.get_periods(
                 connection, symbol, timeframe, start_ts, end_ts, regime=regime, limit=limit
             )
@@ -228,9 +248,10 @@ class RegimeIndex:
         before: int | None = None,
         after: int | None = None,
         limit: int | None = None,
+        of: SeriesState | None = None,
     ) -> list[PricedPeriod]:
         """Return the periods that begin in [start_ts, end_ts) right after another one, by their first bar."""
-        with self._database.reading() as connection:
+        with self._reading(symbol, timeframe, of) as connection:
             return reading.get_transitions(
                 connection, symbol, timeframe, start_ts, end_ts, before=before, after=after, limit=limit
             )
@@ -281,3 +302,11 @@ class RegimeIndex:
         from store.index import postgres
 
         return postgres.server_bytes(self._database)
+
+    @contextmanager
+    def _reading(self, symbol: str, timeframe: Timeframe, of: SeriesState | None) -> Iterator[Connection]:
+        with self._database.reading() as connection:
+            problem = None if of is None else outdated(connection, symbol, timeframe, of)
+            if problem is not None:
+                raise IndexChanged(self._database.where, problem)
+            yield connection

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
@@ -49,6 +50,12 @@ class SeriesState:
     updated_at: datetime
 
 
+class AnyState(Enum):
+    """Whatever the index holds of a series will do; None says that there is to be none."""
+
+    ANY = "any"
+
+
 @dataclass(frozen=True, slots=True)
 class PricedPeriod:
     """A period with what its price did.
@@ -90,13 +97,50 @@ _KNOWN = select(
     series.c.counts,
     series.c.updated_us,
 ).join_from(series, rules, rules.c.id == series.c.rules)
-_ONE = _KNOWN.where(series.c.symbol == bindparam("symbol"), series.c.timeframe == bindparam("timeframe"))
+_NAMED = series.c.symbol == bindparam("symbol"), series.c.timeframe == bindparam("timeframe")
+_ONE = _KNOWN.where(*_NAMED)
+_STANDS = (
+    select(rules.c.engine_version, rules.c.parameters, series.c.revision, series.c.filled_to_ts)
+    .join_from(series, rules, rules.c.id == series.c.rules)
+    .where(*_NAMED)
+)
 
 
 def known(connection: Connection, symbol: str, timeframe: Timeframe) -> Known | None:
     """Return what the index holds of one series, None for nothing."""
     row = connection.execute(_ONE, {"symbol": symbol, "timeframe": timeframe.value}).one_or_none()
     return None if row is None else _known(row)
+
+
+def outdated(connection: Connection, symbol: str, timeframe: Timeframe, of: SeriesState) -> str | None:
+    """Return how a series lost what its state told about the time before its end; None where all holds."""
+    row = connection.execute(_STANDS, {"symbol": symbol, "timeframe": timeframe.value}).one_or_none()
+    if (
+        row is not None
+        and (row[0], row[1], row[2]) == (of.rules.engine_version, of.rules.parameters, of.revision)
+        and row[3] >= of.filled_to_ts
+    ):
+        return None
+    found = "no series" if row is None else _told(RegimeRules(row[0], row[1]), row[2], row[3])
+    expected = _told(of.rules, of.revision, of.filled_to_ts)
+    return f"{symbol} {timeframe.value}: found {found}, expected {expected} or more"
+
+
+def differs(found: SeriesState | None, expected: SeriesState | None, name: str) -> str | None:
+    """Return how a series is another one than expected, None where it is the same."""
+    now, then = (
+        "no series"
+        if one is None
+        else f"{_told(one.rules, one.revision, one.filled_to_ts)} from commit {one.source}"
+        for one in (found, expected)
+    )
+    return None if now == then else f"{name}: found {now}, expected {then}"
+
+
+def _told(made_by: RegimeRules, revision: int, filled_to_ts: int) -> str:
+    return (
+        f"rules {made_by.engine_version} {made_by.parameters}, revision {revision}, filled to {filled_to_ts}"
+    )
 
 
 def all_known(connection: Connection) -> list[Known]:

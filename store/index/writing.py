@@ -16,13 +16,14 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, select, upd
 from sqlalchemy.dialects import postgresql, sqlite
 
 from market.candles import Bars, Ints
+from market.errors import IndexChanged
 from market.hours import Timeframe
 from regime.series import Period, RegimeCounts, RegimeRows, RegimeRules, periods_of
 from store.index import bulk
 from store.index.codes import Places, states_of
 from store.index.reading import bars_between, last_period, rows_between
 from store.index.schema import candle_rows, fillings, period_rows, regime_rows, rules, series
-from store.index.state import Known, SeriesState, known, microseconds
+from store.index.state import AnyState, Known, SeriesState, differs, known, microseconds
 
 _KEEP_SERIES = update(series).where(series.c.id == bindparam("number"))
 _NEWEST_FILLING = select(fillings).order_by(fillings.c.id.desc()).limit(1)
@@ -105,14 +106,28 @@ class Filling:
         )
 
 
-def write(connection: Connection, filling: Filling) -> SeriesState:
+def write(
+    connection: Connection, filling: Filling, expected: SeriesState | AnyState | None, where: str
+) -> SeriesState:
     """Replace everything of a series from the filling's start on.
 
+    Args:
+        connection: A writing transaction.
+        filling: The new rows and bars.
+        expected: What the series is to be before, None for none.
+        where: What errors call the index.
+
     Raises:
+        IndexChanged: The series is not as expected; nothing was changed.
         ValueError: It would leave a hole, or mix rules or scales within a series.
     """
     one_writer(connection, filling.symbol, filling.timeframe)
     before = known(connection, filling.symbol, filling.timeframe)
+    if not isinstance(expected, AnyState):
+        state = None if before is None else before.state
+        problem = differs(state, expected, f"{filling.symbol} {filling.timeframe.value}")
+        if problem is not None:
+            raise IndexChanged(where, problem)
     rules_id = _rules_id(connection, filling.rules) if before is None else before.rules_id
     if before is None:
         return _begin(connection, filling, rules_id)
@@ -162,6 +177,7 @@ def remove(connection: Connection, symbol: str, timeframe: Timeframe | None, sta
 
 def mark(connection: Connection, symbol: str, timeframe: Timeframe, source: str) -> None:
     """Name the commit up to which nothing changed; a series that is not there stays so."""
+    one_writer(connection, symbol, timeframe)  # who compared the commit before goes on from it
     connection.execute(
         update(series)
         .where(series.c.symbol == symbol, series.c.timeframe == timeframe.value)
