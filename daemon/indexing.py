@@ -84,6 +84,9 @@ class Filling:
                 yield True
 
 
+States = dict[tuple[str, Timeframe], SeriesState]
+
+
 class WindowReader(Protocol):
     """Gives the window of an hour as known now; the daemon's reads through its own cache."""
 
@@ -188,7 +191,7 @@ class IndexKeeper:
         hours, all_hours = 0, sum(each.hours for each in owed)
         for each in owed:
             try:
-                for until in self._write(index, each, head, done):
+                for until in self._write(index, each, states, head, done):
                     if told is not None:
                         told(each.key, hours + (until - each.start_ts) // HOUR_S, all_hours)
                     if stopping():
@@ -236,7 +239,7 @@ class IndexKeeper:
         changed = changed_from(paths).get(state.symbol, state.filled_to_ts)
         return min(state.filled_to_ts, state.timeframe.floor(changed))
 
-    def _write(self, index: RegimeIndex, owed: Owed, head: str, done: Pass) -> Iterator[int]:
+    def _write(self, index: RegimeIndex, owed: Owed, states: States, head: str, done: Pass) -> Iterator[int]:
         """Write a market's rows, a year at most at a time; yields how far it came."""
         if self._window is not None and owed.hours <= HOUR_BY_HOUR:
             pieces = self._hour_by_hour(owed, self._window)
@@ -249,7 +252,7 @@ class IndexKeeper:
                 held[timeframe] = held[timeframe].followed_by(part.between(*owed.spans[timeframe]))
             if until - since >= ONE_WRITE_S or until >= owed.end_ts:
                 for timeframe, part in held.items():
-                    self._insert(index, owed, timeframe, part, (since, until), head, done)
+                    self._insert(index, owed, states, timeframe, part, (since, until), head, done)
                 held, since = {each: SeriesPart.none(each) for each in owed.spans}, until
             yield until
 
@@ -257,6 +260,7 @@ class IndexKeeper:
         self,
         index: RegimeIndex,
         owed: Owed,
+        states: States,
         timeframe: Timeframe,
         part: SeriesPart,
         piece: tuple[int, int],
@@ -269,7 +273,7 @@ class IndexKeeper:
             return
         if start == first:
             start = min(first, owed.cuts[timeframe])
-        state = index.state(owed.key, timeframe)
+        state = states.get((owed.key, timeframe))
         if state is not None and state.rules == self._rules:
             finer = part.price_scale > state.price_scale or part.volume_scale > state.volume_scale
             if not len(part.bars):
@@ -278,7 +282,7 @@ class IndexKeeper:
                 part, start = self._from_the_beginning(owed.key, timeframe, end), 0
             else:
                 part = part.rescaled(state.price_scale, state.volume_scale)
-        index.insert_regimes(
+        states[owed.key, timeframe] = index.insert_regimes(
             owed.key,
             timeframe,
             part.rows,
@@ -290,6 +294,7 @@ class IndexKeeper:
             rules=self._rules,
             source=head,
             created_at=self._now(),
+            known=state,
         )
         done.rows += len(part.rows)
         done.series += 1

@@ -7,8 +7,9 @@ now; what was known when an hour was judged stands in its record.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from threading import Lock
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from daemon.regime_answers import (
     computed_at_once,
 )
 from market.candles import Bars
-from market.errors import IndexUnavailable, RepositoryUnusable
+from market.errors import IndexChanged, IndexUnavailable, RepositoryUnusable
 from market.hours import HOUR_S, Timeframe
 from regime.series import (
     STORED,
@@ -41,8 +42,27 @@ from store.index.state import PricedPeriod, SeriesState
 from store.regime_rows import RepositoryRegimes, SeriesPart, changed_from, market_keys, recorded_span
 
 T = TypeVar("T")
+P = ParamSpec("P")
+_TRIES = 5
 STATE_S = 1.0
 _PATIENCE_S = 5.0
+
+
+def _steadily(
+    ask: Callable[Concatenate[RegimeHistory, P], T],
+) -> Callable[Concatenate[RegimeHistory, P], T]:
+    """Ask again where a series was written between the look at its state and the reading of its rows."""
+
+    @wraps(ask)
+    def asked(history: RegimeHistory, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(_TRIES):
+            try:
+                return ask(history, *args, **kwargs)
+            except IndexChanged:
+                history.forget()
+        raise RegimesBusy("the index is being written; ask again in a few seconds")
+
+    return asked
 
 
 class RegimeHistory:
@@ -147,6 +167,7 @@ class RegimeHistory:
         """
         return self.standing(key, timeframe).version(end_ts)
 
+    @_steadily
     def rows(
         self,
         key: str,
@@ -165,7 +186,8 @@ class RegimeHistory:
             RegimesBusy: What is not stored cannot be computed now.
         """
         start_ts, end_ts = self._clipped(key, timeframe, start_ts, end_ts)
-        fresh_to = min(self._stored_to(key, timeframe), end_ts)
+        state, fresh = self._fresh(key, timeframe)
+        fresh_to = min(fresh or 0, end_ts)
         rows = RegimeRows.none(timeframe)
         if start_ts < fresh_to:
             stored = self._of_index(
@@ -178,6 +200,7 @@ class RegimeHistory:
                     simplified=where.simplified,
                     verdict=where.verdict,
                     min_confidence=where.min_confidence,
+                    of=state,
                 )
             )
             rows, fresh_to = (rows, start_ts) if stored is None else (stored, fresh_to)
@@ -196,9 +219,10 @@ class RegimeHistory:
             rows, next_ts = rows.where(slice(0, limit)), int(rows.ts[limit])
         bars, scales = None, (1, 1)
         if candles:
-            bars, scales = self._candles_of(key, timeframe, rows, fresh_to, part)
+            bars, scales = self._candles_of(key, timeframe, rows, (state, fresh_to), part)
         return RegimePage(rows, bars, *scales, stored_before_ts=fresh_to, next_ts=next_ts)
 
+    @_steadily
     def counts(self, key: str, timeframe: Timeframe, start_ts: int, end_ts: int) -> RegimeCounts:
         """Return what the rows of [start_ts, end_ts) count up to.
 
@@ -212,11 +236,12 @@ class RegimeHistory:
             whole = state.first_ts is None or start_ts <= state.first_ts
             whole = whole and fresh == state.filled_to_ts and end_ts >= fresh
             span = (None, None) if whole else (start_ts, end_ts)
-            found = self._of_index(lambda index: index.get_regime_stats(key, timeframe, *span))
+            found = self._of_index(lambda index: index.get_regime_stats(key, timeframe, *span, of=state))
             if found is not None:
                 return found
-        return RegimeCounts.of(self.series(key, timeframe, start_ts, end_ts).rows)
+        return RegimeCounts.of(self._series(key, timeframe, start_ts, end_ts).rows)
 
+    @_steadily
     def periods(
         self,
         key: str,
@@ -243,12 +268,13 @@ class RegimeHistory:
             timeframe,
             (start_ts, end_ts),
             limit,
-            lambda index, start, end: index.periods(
-                key, timeframe, start, end, regime=regime, limit=limit + 1
+            lambda index, state, start, end: index.periods(
+                key, timeframe, start, end, regime=regime, limit=limit + 1, of=state
             ),
             wanted,
         )
 
+    @_steadily
     def transitions(
         self,
         key: str,
@@ -280,11 +306,21 @@ class RegimeHistory:
             timeframe,
             (start_ts, end_ts),
             limit,
-            lambda index, start, end: index.transitions(
-                key, timeframe, start, end, before=before, after=after, limit=limit + 1
+            lambda index, state, start, end: index.transitions(
+                key, timeframe, start, end, before=before, after=after, limit=limit + 1, of=state
             ),
             wanted,
         )
+
+    @_steadily
+    def series(self, key: str, timeframe: Timeframe, start_ts: int, end_ts: int) -> SeriesPart:
+        """Return stored and computed rows of a range of whole bars with their bars, however many.
+
+        Raises:
+            RegimesBusy: What is not stored cannot be computed now.
+            TooMuchToCompute: By whom bounds this.
+        """
+        return self._series(key, timeframe, start_ts, end_ts)
 
     # -- how
 
@@ -294,7 +330,7 @@ class RegimeHistory:
         timeframe: Timeframe,
         asked: tuple[int, int],
         limit: int,
-        stored: Callable[[RegimeIndex, int, int], list[PricedPeriod]],
+        stored: Callable[[RegimeIndex, SeriesState, int, int], list[PricedPeriod]],
         wanted: Callable[[Period], bool],
     ) -> PeriodPage:
         start_ts, end_ts = self._clipped(key, timeframe, *asked)
@@ -302,7 +338,7 @@ class RegimeHistory:
         found, scale, newest = None, 1, None
         whole = state is not None and fresh == state.filled_to_ts >= self.span(key, timeframe)[1]
         if state is not None and whole:  # else the last stored period may be longer than the index knows
-            found = self._of_index(lambda index: stored(index, start_ts, end_ts))
+            found = self._of_index(lambda index: stored(index, state, start_ts, end_ts))
             scale, newest = state.price_scale, state.last_ts
         if found is None:
             part = self._with_its_runs(key, timeframe, start_ts, end_ts)
@@ -317,7 +353,7 @@ class RegimeHistory:
         first, last = self.span(key, timeframe)
         step = 31 * 86_400 if timeframe in STORED else 86_400
         while True:
-            part = self.series(key, timeframe, start_ts, end_ts)
+            part = self._series(key, timeframe, start_ts, end_ts)
             runs = periods_of(part.rows)
             open_before = bool(runs) and runs[0].first_ts == start_ts and start_ts > first
             open_after = bool(runs) and runs[-1].last_ts == end_ts - timeframe.seconds and end_ts < last
@@ -326,21 +362,25 @@ class RegimeHistory:
             start_ts = max(first, start_ts - step) if open_before else start_ts
             end_ts = min(last, end_ts + step) if open_after else end_ts
 
-    def series(self, key: str, timeframe: Timeframe, start_ts: int, end_ts: int) -> SeriesPart:
-        """Return stored and computed rows of a range of whole bars with their bars, however many.
+    def _series(
+        self, key: str, timeframe: Timeframe, start_ts: int, end_ts: int, of: SeriesState | None = None
+    ) -> SeriesPart:
+        """Return stored and computed rows of a range of whole bars with their bars.
 
-        Raises:
-            RegimesBusy: What is not stored cannot be computed now.
+        Args:
+            of: The state that rows read before went by; another one by now is IndexChanged.
         """
         state, fresh = self._fresh(key, timeframe)
+        if of is not None and (state is None or state.revision != of.revision):
+            raise IndexChanged(key, "the series was written meanwhile")
         part = SeriesPart.none(timeframe)
         fresh_to = start_ts
         if state is not None and fresh is not None and start_ts < fresh:
             until = min(fresh, end_ts)
             read = self._of_index(
                 lambda index: SeriesPart(
-                    index.get_candles(key, timeframe, start_ts, until),
-                    index.get_regimes(key, timeframe, start_ts, until),
+                    index.get_candles(key, timeframe, start_ts, until, of=state),
+                    index.get_regimes(key, timeframe, start_ts, until, of=state),
                     state.price_scale,
                     state.volume_scale,
                 )
@@ -383,9 +423,6 @@ class RegimeHistory:
         start_ts = max(-(-start_ts // timeframe.seconds) * timeframe.seconds, first)
         return start_ts, max(start_ts, min(-(-end_ts // timeframe.seconds) * timeframe.seconds, last))
 
-    def _stored_to(self, key: str, timeframe: Timeframe) -> int:
-        return self._fresh(key, timeframe)[1] or 0
-
     def _fresh(self, key: str, timeframe: Timeframe) -> tuple[SeriesState | None, int | None]:
         """Return the stored series and until when its rows may be served: of these rules, of these files."""
         if self._monotonic() >= self._states_until:
@@ -415,15 +452,22 @@ class RegimeHistory:
             return None
         try:
             return ask(index)
+        except IndexChanged:
+            raise
         except IndexUnavailable:
             return None
 
     def _candles_of(
-        self, key: str, timeframe: Timeframe, rows: RegimeRows, fresh_to: int, part: SeriesPart
+        self,
+        key: str,
+        timeframe: Timeframe,
+        rows: RegimeRows,
+        stored: tuple[SeriesState | None, int],
+        part: SeriesPart,
     ) -> tuple[Bars, tuple[int, int]]:
-        held = SeriesPart.none(timeframe)
+        (state, fresh_to), held = stored, SeriesPart.none(timeframe)
         if len(rows) and rows.ts[0] < fresh_to:
-            held = self.series(key, timeframe, int(rows.ts[0]), min(fresh_to, int(rows.ts[-1]) + 1))
+            held = self._series(key, timeframe, int(rows.ts[0]), min(fresh_to, int(rows.ts[-1]) + 1), state)
         whole = held.followed_by(part)
         places = np.searchsorted(whole.bars.ts, rows.ts)
         return whole.bars.at(places), (whole.price_scale, whole.volume_scale)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from daemon.regime_answers import RegimesBusy, RowFilter, TooMuchToCompute, UnknownMarket
 from daemon.regime_forms import counts_dict, period_dicts, row_dicts
 from daemon.regimes import RegimeHistory
-from market.errors import IndexUnavailable
+from market.errors import IndexChanged, IndexUnavailable
 from market.hours import Hour, Timeframe
 from regime.components.states import SIMPLIFIED, SimplifiedRegime
 from regime.series import RegimeCounts, RegimeRules, periods_of
@@ -184,6 +184,49 @@ def test_changed_hours_are_never_served_as_they_were(tmp_path: Path):
         asked.forget()
         again = asked.rows(KEY, H1, COARSE_END.open_ts, COARSE_END.plus(6).open_ts, limit=100)
         assert again.rows.same_as(after.rows) and again.stored_before_ts == COARSE_END.plus(6).open_ts
+    finally:
+        index.close()
+
+
+class Interrupted:
+    """An index that another process empties and fills just before each of the next `times` answers."""
+
+    def __init__(self, index: RegimeIndex, root: Path, times: int) -> None:
+        self._index, self._root, self.times = index, root, times
+
+    def __getattr__(self, name: str):
+        if name.startswith(("get_", "periods", "transitions")) and self.times > 0:
+            self.times -= 1
+            self._index.delete_regimes(KEY)
+            if self.times % 2 == 0:
+                keeper(self._root, self._index).catch_up()
+        return getattr(self._index, name)
+
+
+def written_again(*_, **__):
+    raise IndexChanged(KEY, "written again")
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_an_index_that_is_written_meanwhile_answers_whole(tmp_path: Path, root: Path, times: int):
+    """Between the look at a series and the reading of its rows it may go, come back, or be half there."""
+    index = RegimeIndex.open(f"sqlite:///{tmp_path / 'index.sqlite'}")
+    try:
+        keeper(root, index).catch_up()
+        whole, span = direct_h1(root), (FIRST.open_ts, END.open_ts)
+        for ask in (
+            lambda asked: asked.rows(KEY, H1, *span, limit=10_000, candles=True).rows.ts.tolist(),
+            lambda asked: asked.counts(KEY, H1, *span).rows,
+            lambda asked: len(asked.periods(KEY, H1, *span, limit=10_000).periods),
+        ):
+            asked = history(root, Interrupted(index, root, times))  # type: ignore[arg-type]
+            plain = history(root, None)
+            assert ask(asked) == ask(plain)
+            keeper(root, index).catch_up()
+        assert len(whole) > 3000
+        index.get_regimes = written_again  # type: ignore[method-assign]
+        with pytest.raises(RegimesBusy, match="being written"):
+            history(root, index).rows(KEY, H1, *span, limit=10)
     finally:
         index.close()
 
