@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table
+from sqlalchemy.exc import DBAPIError
 
 BATCH = 50_000  # rows in memory at a time
 
@@ -18,11 +19,14 @@ def insert(connection: Connection, table: Table, batches: Iterable[Sequence[tupl
         for rows in batches:
             connection.exec_driver_sql(statement, rows if len(rows) > 1 else rows[0])
         return
+    statement, driver = f"COPY {table.name} ({names}) FROM STDIN", connection.dialect.loaded_dbapi
     cursor = connection.connection.cursor()
     try:
         for rows in batches:
-            with cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
+            with cursor.copy(statement) as copy:
                 for row in rows:
                     copy.write_row(row)
+    except driver.Error as error:  # past SQLAlchemy, which would have named it like this
+        raise DBAPIError.instance(statement, None, error, driver.Error, dialect=connection.dialect) from error
     finally:
         cursor.close()

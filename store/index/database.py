@@ -118,11 +118,15 @@ def _handle(connection: Connection) -> Any:
 
 
 def _is_outage(error: DBAPIError) -> bool:
-    return not isinstance(error, ProgrammingError) or _lacks_tables(error)
+    return not isinstance(error, ProgrammingError) or _lacks_tables(error) or _lacks_rights(error)
 
 
 def _lacks_tables(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in {"42P01", "42703", "3F000"}
+
+
+def _lacks_rights(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == "42501"
 
 
 def problem_of(error: DBAPIError) -> str:
@@ -130,6 +134,11 @@ def problem_of(error: DBAPIError) -> str:
     said = str(error.orig).strip().split("\n", maxsplit=1)[0] or type(error.orig).__name__
     if _lacks_tables(error) or "no such table" in said:
         return f"its tables are not there ({said}): run `regimed index migrate`"
+    if _lacks_rights(error):
+        return (
+            f"{said}: grant its user SELECT, INSERT, UPDATE, DELETE ON ALL TABLES and USAGE ON ALL SEQUENCES "
+            "of the schema; `regimed index migrate` is for who owns the tables or may CREATE the first ones"
+        )
     if "disk is full" in said or "No space left" in said:
         return f"{said}: make room; what is missing is filled in later"
     if "malformed" in said or "not a database" in said:
