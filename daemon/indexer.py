@@ -35,7 +35,9 @@ async def keep_index(app: App) -> bool:
     """Bring the index up to the newest commit; says whether it answered. Off the loop, and nothing waits."""
     condition = app.board.index
     try:
-        found = await anyio.to_thread.run_sync(_one_pass, app, limiter=app.index_limit)
+        found = await anyio.to_thread.run_sync(
+            _one_pass, app, limiter=app.index_limit, abandon_on_cancel=True
+        )
     except (IndexUnavailable, RepositoryUnusable) as error:
         if condition.failing_since is None:
             condition.failing_since = app.clock.now()

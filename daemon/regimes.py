@@ -29,6 +29,7 @@ from market.candles import Bars
 from market.errors import IndexChanged, IndexUnavailable, RepositoryUnusable
 from market.hours import HOUR_S, Timeframe
 from regime.series import (
+    ON_REQUEST,
     STORED,
     Period,
     RegimeCounts,
@@ -94,7 +95,7 @@ class RegimeHistory:
         self._noticed = changes.head()
         self._states: dict[tuple[str, Timeframe], SeriesState] = {}
         self._states_until = 0.0
-        self._spans: dict[str, tuple[str | None, float, tuple[int, int]]] = {}
+        self._spans: dict[tuple[str, bool], tuple[str | None, float, tuple[int, int]]] = {}
         self.writes = 0
 
     def forget(self) -> None:
@@ -121,20 +122,22 @@ class RegimeHistory:
         Raises:
             UnknownMarket: Nothing is recorded.
         """
-        first, last = self._span(key)
+        first, last = self._span(key, minutes=timeframe in ON_REQUEST)
         return timeframe.floor(first), timeframe.floor(last)
 
-    def _span(self, key: str) -> tuple[int, int]:
+    def _span(self, key: str, *, minutes: bool) -> tuple[int, int]:
         """Return the hours recorded; the names of files are read anew after a commit, or a moment."""
         head = self._changes.head()
-        known = self._spans.get(key)
+        known = self._spans.get((key, minutes))
         if known is not None and known[0] == head and self._monotonic() < known[1]:
             return known[2]
         until = self._monotonic() + STATE_S
         span = recorded_span(self._regimes.root, key)
         if span is None:
             raise UnknownMarket(key, market_keys(self._regimes.root))
-        self._spans[key] = (head, until, span)
+        if minutes:  # history often begins with coarse bars: nobody pages through years without minutes
+            span = recorded_span(self._regimes.root, key, minutes=True) or (span[1], span[1])
+        self._spans[key, minutes] = (head, until, span)
         return span
 
     # -- answers

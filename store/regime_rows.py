@@ -74,15 +74,22 @@ def market_keys(root: Path) -> list[str]:
     return sorted(found)
 
 
-def recorded_span(root: Path, key: str) -> tuple[int, int] | None:
+def recorded_span(root: Path, key: str, *, minutes: bool = False) -> tuple[int, int] | None:
     """Return when a market's data begin and end by the names of its files, epoch seconds, whole hours.
 
     A month's candle file counts as reaching to its end; None where there is nothing.
+
+    Args:
+        root: The repository's work tree.
+        key: Market.
+        minutes: Only what 1m and 5m bars are made of: coarser candles do not count.
     """
     first = next(_snapshot_hours(root, checked_key(key), newest=False), None)
     last = next(_snapshot_hours(root, key, newest=True), None)
     spans = [] if first is None or last is None else [(first.open_ts, last.close_ts)]
     for timeframe in disk.names_in(root / "candles" / key):
+        if minutes and timeframe != Timeframe.M5.value:
+            continue
         folder = f"candles/{key}/{timeframe}"
         for entry in disk.names_in(root / folder):
             if name := parse_candles(f"{folder}/{entry}"):

@@ -294,6 +294,7 @@ def test_what_would_take_minutes_is_refused_where_somebody_waits(
 def test_minutes_are_computed_on_request(root: Path, stored: RegimeIndex):
     """They are not stored; their range is that of the minutes there are."""
     page = history(root, stored).rows(KEY, Timeframe.M5, COARSE_END.open_ts, END.open_ts, limit=1000)
+    assert history(root, stored).span(KEY, Timeframe.M5) == (COARSE_END.open_ts, END.open_ts)
     rows = row_dicts(page)
     assert len(rows) == 30 * 12 - 99 and {row["source"] for row in rows} == {"computed"}
     assert {row["verdict"] for row in rows} == {None}
