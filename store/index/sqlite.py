@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, text
+from sqlalchemy.exc import DisconnectionError
 
 from market.errors import IndexUnavailable
 from store.index.database import LOCK_S, Database
@@ -86,9 +87,29 @@ def _engine(path: Path) -> Engine:
         URL.create("sqlite", database=str(path)), pool_timeout=LOCK_S, connect_args={"timeout": LOCK_S}
     )
 
+    @event.listens_for(engine, "do_connect")
+    def found(_dialect: Any, record: Any, arguments: Any, options: Any) -> None:
+        """Open what stands at the path and never make it; keep which file that is."""
+        record.info["file"] = _identity(path)
+        if record.info["file"] is None:
+            raise IndexUnavailable(
+                str(path),
+                "the file is gone: restart the daemon or run `regimed index rebuild`, either makes it anew",
+            )
+        arguments[0], options["uri"] = f"{path.as_uri()}?mode=rw", True
+
+    @event.listens_for(engine, "checkout")
+    def still_there(_handle: Any, record: Any, _proxy: Any) -> None:
+        """Leave a file that another process moved aside: who writes into it writes for nobody."""
+        if record.info["file"] != _identity(path):
+            raise DisconnectionError  # SQLAlchemy connects anew
+
     @event.listens_for(engine, "connect")
     def tuned(handle: Any, _record: Any) -> None:
         handle.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses
+        version = handle.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, SCHEMA_VERSION):  # 0: it has no tables yet
+            raise IndexUnavailable(str(path), _other_schema(version))
         for pragma in _TUNED:
             handle.execute(pragma)
 
@@ -98,6 +119,18 @@ def _engine(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _other_schema(version: int) -> str:
+    return f"schema {version}, expected {SCHEMA_VERSION}: run `regimed index rebuild`"
 
 
 def _files(path: Path) -> list[Path]:
@@ -122,7 +155,7 @@ def _fault(path: Path, *, thorough: bool) -> str | None:
                 handle.execute("PRAGMA journal_mode = WAL")
                 return None
             if version != SCHEMA_VERSION:
-                return f"schema {version}, expected {SCHEMA_VERSION}: run `regimed index rebuild`"
+                return _other_schema(version)
             found = handle.execute("PRAGMA quick_check(1)").fetchone()[0] if thorough else "ok"
         except sqlite3.OperationalError:
             raise
