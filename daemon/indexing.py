@@ -55,6 +55,11 @@ class IndexPlace:
                 self.index = RegimeIndex.open(self._url)
             return self.index
 
+    def cut(self) -> None:
+        """End the calls under way: a stop waits for no server that froze."""
+        if self.index is not None:
+            self.index.cut()
+
     def close(self) -> None:
         with self._opening:
             if self.index is not None:

@@ -106,6 +106,7 @@ async def working(app: App) -> AsyncIterator[Callable[[], Awaitable[None]]]:
         with anyio.move_on_after(CYCLE_STOP_S):
             await app.progress.idle()
         await anyio.to_thread.run_sync(app.store.end_remote_calls)
+        await anyio.to_thread.run_sync(app.index.cut)
         busy.cancel_scope.cancel()
 
     def end_process() -> None:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from market.errors import IndexUnavailable
+from store.index.in_use import InUse
 
 LOCK_S = 10.0  # how long a transaction waits for another one that writes
 
@@ -40,6 +41,7 @@ class Database:
         engine: Its pool and dialect.
         where: What errors call it: a path, or a URL without password.
         name: "sqlite" or "postgresql".
+        in_use: Its connections that a call waits for.
         watch: Ends the driver's connection when a block takes longer than so many seconds.
         read_s: How long a reading transaction may take.
         write_s: How long a writing one may take.
@@ -48,6 +50,7 @@ class Database:
     engine: Engine
     where: str
     name: str
+    in_use: InUse
     watch: Watch = _unwatched
     read_s: float = 0.0
     write_s: float = 0.0
@@ -62,7 +65,8 @@ class Database:
         """
         with self._telling(), self._connected() as connection:
             options = connection.execution_options(**_READING.get(self.name, {}))
-            with self.watch(_handle(options), self.read_s), options.begin():
+            handle = _handle(options)
+            with self.in_use.of(handle), self.watch(handle, self.read_s), options.begin():
                 yield options
 
     @contextmanager
@@ -74,7 +78,8 @@ class Database:
         """
         with self._telling(), self._turn(), self._connected() as connection:
             options = connection.execution_options(regimed_writes=True)
-            with self.watch(_handle(options), self.write_s), options.begin():
+            handle = _handle(options)
+            with self.in_use.of(handle), self.watch(handle, self.write_s), options.begin():
                 yield options
 
     def close(self) -> None:

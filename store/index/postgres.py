@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select, text
@@ -14,6 +14,7 @@ from sqlalchemy.exc import DisconnectionError
 
 from market.errors import IndexUnavailable
 from store.index.database import LOCK_S, Database
+from store.index.in_use import InUse
 from store.index.schema import metadata
 
 try:
@@ -46,7 +47,16 @@ def open_server(url: URL, *, migrating: bool) -> Database:
         IndexUnavailable: No answer, or tables of another revision.
     """
     where = url.set(drivername="postgresql", query={}).render_as_string(hide_password=True)
-    database = Database(_engine(url), where, "postgresql", watch=cut_after, read_s=READ_S, write_s=WRITE_S)
+    in_use = InUse(_cut)
+    database = Database(
+        _engine(url, where, in_use),
+        where,
+        "postgresql",
+        in_use,
+        watch=cut_after,
+        read_s=READ_S,
+        write_s=WRITE_S,
+    )
     try:
         with database.reading() as connection:
             stands = _revision(connection)
@@ -91,9 +101,8 @@ def cut_after(handle: Any, seconds: float) -> Iterator[None]:
 
     def cut() -> None:
         with lock:
-            if not over and not handle.closed:
-                with socket.socket(fileno=os.dup(handle.fileno())) as wire:
-                    wire.shutdown(socket.SHUT_RDWR)
+            if not over:
+                _cut(handle)
 
     timer = threading.Timer(seconds, cut)
     timer.daemon = True
@@ -106,7 +115,14 @@ def cut_after(handle: Any, seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
-def _engine(url: URL) -> Engine:
+def _cut(handle: Any) -> None:
+    """End the socket of a connection: whoever waits for an answer is told that the server closed it."""
+    closed_already = suppress(psycopg.Error, OSError)
+    with closed_already, socket.socket(fileno=os.dup(handle.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
+
+
+def _engine(url: URL, where: str, in_use: InUse) -> Engine:
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_timeout=LOCK_S,
@@ -125,13 +141,16 @@ def _engine(url: URL) -> Engine:
     @event.listens_for(engine, "checkout")
     def answers(handle: Any, _record: Any, _proxy: Any) -> None:
         """Ask whether the server is there; without an answer SQLAlchemy connects anew."""
-        try:
-            with cut_after(handle, PING_S):
-                handle.autocommit = True
-                handle.execute("SELECT 1")
-                handle.autocommit = False
-        except psycopg.Error as error:
-            raise DisconnectionError from error
+        with in_use.of(handle) as use:
+            try:
+                with cut_after(handle, PING_S):
+                    handle.autocommit = True
+                    handle.execute("SELECT 1")
+                    handle.autocommit = False
+            except psycopg.Error as error:
+                if use.cut:
+                    raise IndexUnavailable(where, "it was not waited for any longer") from error
+                raise DisconnectionError from error
 
     return engine
 

@@ -67,6 +67,13 @@ class RegimeIndex:
         """Close every connection."""
         self._database.close()
 
+    def cut(self) -> None:
+        """Make calls under way raise `IndexUnavailable` at once: whoever stops waits for no frozen server.
+
+        Later calls are served. One that is still connecting ends by the deadline for that.
+        """
+        self._database.in_use.cut()
+
     @property
     def engine(self) -> str:
         return self._database.name

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DisconnectionError
 
 from market.errors import IndexUnavailable
 from store.index.database import LOCK_S, Database
+from store.index.in_use import InUse
 from store.index.schema import SCHEMA_VERSION, VIEWS, code_names, metadata, regime_codes
 
 _TUNED = (
@@ -50,7 +51,7 @@ def open_file(url: URL, *, create: bool, migrating: bool) -> Database:
                 raise IndexUnavailable(str(path), problem)
     except (OSError, sqlite3.Error) as error:
         raise IndexUnavailable(str(path), f"{error}: check the folder, its rights and the disk") from error
-    database = Database(_engine(path), str(path), "sqlite")
+    database = Database(_engine(path), str(path), "sqlite", InUse(sqlite3.Connection.interrupt))
     if create and not migrating:
         try:
             make_tables(database)
