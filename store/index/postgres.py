@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -16,6 +17,8 @@ from market.errors import IndexUnavailable
 from store.index.database import LOCK_S, Database
 from store.index.in_use import InUse
 from store.index.schema import metadata
+
+logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of its own plugins while it is imported
 
 try:
     import psycopg

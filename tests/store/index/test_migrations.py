@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -20,6 +23,21 @@ def test_migrations_go_from_nothing_to_the_newest_and_no_further(server):
     assert index.migrate() == []
     assert index.states() == {}
     index.close()
+
+
+TELLING = """
+import logging, sys
+logging.basicConfig(level=logging.INFO)
+from store.index.regime_index import RegimeIndex
+index = RegimeIndex.open(sys.argv[1], migrating=True)
+print(index.migrate(), index.states())
+"""
+
+
+def test_alembic_tells_nothing_of_itself(server):
+    """A command that logs at INFO says what it does, not what a library sets up."""
+    ran = subprocess.run([sys.executable, "-c", TELLING, server.database()], capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == ("['0001 First tables and views'] {}\n", "")
 
 
 def test_migrated_tables_are_those_of_the_program(server):
