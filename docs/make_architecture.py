@@ -42,6 +42,8 @@ PUT = {
     "another check before a setup": "one function in `decisions/stopped.py`, in its place in the order",
     "another kind of record": "its form in `store/`, its path in `store/paths.py`, its check in"
     " `store/change_set.py` and `store/verify.py`",
+    "another question to the history": "`daemon/regimes.py`, its form in `daemon/regime_forms.py`; a route in"
+    " `daemon/api/routes.py`, an agent's tool in `daemon/agent_tools.py`",
     "another command": "a file in `daemon/commands/`, its name in `daemon/cli.py`",
 }
 TOOLS = ("market.failpoints", "market.hours")  # called everywhere, on nobody's way
