@@ -21,7 +21,7 @@ BENCHES: dict[str, ModuleType] = {
     "kernels": kernels,
     "regimes": regimes,
 }
-EVIDENCE = Path(__file__).resolve().parent.parent / "docs" / "evidence" / "bench.md"
+EVIDENCE = Path(__file__).resolve().parent.parent / "docs" / "evidence"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -39,9 +39,10 @@ def main(arguments: Sequence[str]) -> int:
         told.append(Told(name, bench.__doc__ or "", figures))
         print(table(told[-1].figures), flush=True)
     if options.save:
-        EVIDENCE.parent.mkdir(parents=True, exist_ok=True)
-        EVIDENCE.write_text(page(told, facts))
-        print(f"\nsaved: {EVIDENCE}")
+        path = EVIDENCE / f"{'-'.join(('bench', *options.names))}.md"
+        EVIDENCE.mkdir(parents=True, exist_ok=True)
+        path.write_text(page(told, facts))
+        print(f"\nsaved: {path}")
     return 0
 
 
@@ -49,7 +50,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHES)}; all if none")
     parser.add_argument("--quick", action="store_true", help="small sizes: does it run, not how fast")
-    parser.add_argument("--save", action="store_true", help="write docs/evidence/bench.md; needs --date")
+    parser.add_argument("--save", action="store_true", help="write docs/evidence/bench[-NAME].md; needs --date")
     parser.add_argument("--date", help="the day, as it stands in the evidence: 2026-01-31")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in BENCHES]:

@@ -71,13 +71,13 @@ def test_saving_asks_for_the_date_and_a_name_must_be_known(capsys):
 
 
 def test_the_command_line_runs_what_is_named_and_saves_it(capsys, tmp_path, monkeypatch):
-    """`python -m bench NAME --quick` prints one table, and `--save` keeps it with all that it takes."""
-    monkeypatch.setattr("bench.__main__.EVIDENCE", tmp_path / "evidence" / "bench.md")
+    """`python -m bench NAME --quick` prints one table, and `--save` keeps it under its name, with all that it takes."""
+    monkeypatch.setattr("bench.__main__.EVIDENCE", tmp_path / "evidence")
     assert main(["analysis", "--quick", "--save", "--date", "2026-01-31"]) == 0
     printed = capsys.readouterr().out
     assert "TA-Lib" in printed
     assert "<=" not in printed
-    saved = (tmp_path / "evidence" / "bench.md").read_text()
+    saved = (tmp_path / "evidence" / "bench-analysis.md").read_text()
     assert "- date: 2026-01-31" in saved
     assert "- command: `python -m bench analysis --quick --save --date 2026-01-31`" in saved
     assert "forgets everything between two" in saved
