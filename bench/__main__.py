@@ -50,7 +50,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHES)}; all if none")
     parser.add_argument("--quick", action="store_true", help="small sizes: does it run, not how fast")
-    parser.add_argument("--save", action="store_true", help="write docs/evidence/bench[-NAME].md; needs --date")
+    parser.add_argument("--save", action="store_true", help="keep it in docs/evidence; needs --date")
     parser.add_argument("--date", help="the day, as it stands in the evidence: 2026-01-31")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in BENCHES]:

@@ -71,7 +71,7 @@ def test_saving_asks_for_the_date_and_a_name_must_be_known(capsys):
 
 
 def test_the_command_line_runs_what_is_named_and_saves_it(capsys, tmp_path, monkeypatch):
-    """`python -m bench NAME --quick` prints one table, and `--save` keeps it under its name, with all that it takes."""
+    """`python -m bench NAME --quick` prints one table, and `--save` keeps it under its name."""
     monkeypatch.setattr("bench.__main__.EVIDENCE", tmp_path / "evidence")
     assert main(["analysis", "--quick", "--save", "--date", "2026-01-31"]) == 0
     printed = capsys.readouterr().out
