@@ -171,6 +171,7 @@ def _keeper(
     """Return who fills the index; single hours are read through the store's cache, from a worker thread."""
 
     def window(key: str, hour: Hour) -> MarketWindow:
+        anyio.from_thread.check_cancelled()  # a pass that a stop left behind must not ask the loop again
         return anyio.from_thread.run(store.window_now, key, hour)
 
     months = _by_the_month(settings, store)

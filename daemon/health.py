@@ -206,7 +206,9 @@ def _index(app: App) -> dict[str, Any]:
     output = ""
     if index.failing_since is not None:
         minutes = (app.clock.now() - index.failing_since).total_seconds() / 60
-        output = f"the index of regimes is away for {minutes:.0f} min, nothing waits for it: {index.trouble}"
+        output = (
+            f"the index of regimes is not filled for {minutes:.0f} min, nothing waits for it: {index.trouble}"
+        )
     return {
         "name": "index",
         "status": "warn" if output else "pass",

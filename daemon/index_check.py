@@ -8,6 +8,7 @@ import numpy as np
 
 from daemon.regime_forms import time_of
 from market.candles import Bars
+from market.errors import IndexChanged
 from market.hours import HOUR_S, Timeframe
 from regime.series import STORED, RegimeRows, RegimeRules
 from store.commits import CommittedChanges
@@ -84,8 +85,11 @@ def _differences(
     name = f"{state.symbol} {state.timeframe.value}"
     start, end = month[0], min(month[1], state.filled_to_ts)
     rows, bars = part.rows.between(start, end), part.bars.between(start, end)
-    stored = index.get_regimes(state.symbol, state.timeframe, start, end)
-    candles = index.get_candles(state.symbol, state.timeframe, start, end)
+    try:
+        stored = index.get_regimes(state.symbol, state.timeframe, start, end, of=state)
+        candles = index.get_candles(state.symbol, state.timeframe, start, end, of=state)
+    except IndexChanged:
+        return [f"{name}: written while it was looked at; check again"]
     findings = []
     if not stored.same_as(rows):
         at = _first_difference(stored, rows)

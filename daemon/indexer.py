@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
@@ -10,7 +11,7 @@ import structlog
 
 from daemon.app import App
 from daemon.indexing import Filling, Pass
-from market.errors import IndexUnavailable, RepositoryUnusable
+from market.errors import IndexChanged, IndexUnavailable, RepositoryUnusable
 
 _log = structlog.get_logger("index")
 IDLE_PATIENCE_S = 30.0  # cycles that go on for longer must not keep the index behind
@@ -28,27 +29,35 @@ async def index_forever(app: App) -> None:
             await app.bells.indexer.heard_within(LOOK_EVERY_S)
         with anyio.move_on_after(IDLE_PATIENCE_S):
             await app.progress.idle()
-        failures = 0 if await keep_index(app) else failures + 1
+        failures = 0 if await keep_index(app, lambda: app.board.stopping) else failures + 1
 
 
-async def keep_index(app: App) -> bool:
-    """Bring the index up to the newest commit; says whether it answered. Off the loop, and nothing waits."""
+async def keep_index(app: App, stopping: Callable[[], bool] = lambda: False) -> bool:
+    """Bring the index up to the newest commit; says whether it answered. Off the loop, and nothing waits.
+
+    Args:
+        app: The house.
+        stopping: Is asked after each piece of a long pass; what is left is for the next one.
+    """
     condition = app.board.index
     try:
         found = await anyio.to_thread.run_sync(
-            _one_pass, app, limiter=app.index_limit, abandon_on_cancel=True
+            _one_pass, app, stopping, limiter=app.index_limit, abandon_on_cancel=True
         )
+    except IndexChanged as error:
+        _log.info("another process wrote the index; the next pass looks anew", series=str(error))
+        return False
     except (IndexUnavailable, RepositoryUnusable) as error:
         if condition.failing_since is None:
             condition.failing_since = app.clock.now()
-            _log.warning("the index is away; it is filled when it is back", error=str(error))
+            _log.warning("the index is not filled now; it will be, and nothing waits", error=str(error))
         condition.trouble = str(error)
         app.metrics.index_failures.inc()
         return False
     if found is None:  # another process fills it, or there is nothing yet to fill it from
         return True
     if condition.failing_since is not None:
-        _log.info("the index is back", was=condition.trouble, rows=found.done.rows)
+        _log.info("the index is filled again", was=condition.trouble, rows=found.done.rows)
     condition.failing_since, condition.trouble, condition.current_at = None, None, app.clock.now()
     condition.rows, condition.filled_to_ts = found.rows, found.filled_to_ts
     condition.size_bytes = found.size_bytes
@@ -78,12 +87,12 @@ class _Found:
     size_bytes: int
 
 
-def _one_pass(app: App) -> _Found | None:
+def _one_pass(app: App, stopping: Callable[[], bool]) -> _Found | None:
     with Filling(app.settings.state_path).at_once() as ours:
         if not ours or app.changes.head() is None:
             return None
         try:
-            done = app.index_keeper.catch_up(stopping=lambda: app.board.stopping)
+            done = app.index_keeper.catch_up(stopping=stopping)
         finally:
             app.regimes.forget()
     index = app.index.opened()

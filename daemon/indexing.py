@@ -33,6 +33,7 @@ from store.regime_rows import (
 )
 
 HOUR_BY_HOUR = 48  # hours that are made from their own windows; more are made by the month
+CLOSE_S = 2.0
 ONE_WRITE_S = 370 * 86_400  # seconds of bars in one transaction
 
 
@@ -61,9 +62,13 @@ class IndexPlace:
             self.index.cut()
 
     def close(self) -> None:
-        with self._opening:
-            if self.index is not None:
-                self.index.close()
+        """Close it; one that is only being opened is left to the end of the process."""
+        if self._opening.acquire(timeout=CLOSE_S):
+            try:
+                if self.index is not None:
+                    self.index.close()
+            finally:
+                self._opening.release()
 
 
 class Filling:
@@ -182,13 +187,15 @@ class IndexKeeper:
 
         Raises:
             IndexUnavailable: The index is away; what was written stays.
+            IndexChanged: Another process writes the same series; the next pass looks anew.
             RepositoryUnusable: What changed cannot be told now.
         """
         done, head = Pass(), self._changes.head()
         if head is None:
             return done
         index = self._open()
-        self._regimes.follow(self._changes, self._noticed, head)
+        if self._noticed != head:
+            self._regimes.notice(None if self._noticed is None else self._changes.since(self._noticed, head))
         self._noticed = head
         states = index.states()
         keys = market_keys(self._regimes.root)
@@ -230,9 +237,9 @@ class IndexKeeper:
                 spans[timeframe], cuts[timeframe] = (max(first, cut), end), cut
                 continue
             if state is not None and cut < state.filled_to_ts:  # what was there is gone, and nothing came
-                index.delete_regimes(key, timeframe, cut)
+                index.delete_regimes(key, timeframe, cut, known=state)
             if state is not None and state.source != head:
-                index.mark(key, timeframe, head)
+                index.mark(key, timeframe, head, known=None if cut < state.filled_to_ts else state)
         return Owed(key, spans, cuts) if spans else None
 
     def _cut(self, state: SeriesState, head: str, done: Pass) -> int:

@@ -46,6 +46,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 _TRIES = 5
 STATE_S = 1.0
+SILENT_S = 30.0  # a Git that did not answer is left alone for so long
 _PATIENCE_S = 5.0
 
 
@@ -92,11 +93,17 @@ class RegimeHistory:
         self._changes, self._monotonic = changes, monotonic
         self._bounded = bounded
         self._computing = Lock()
-        self._noticed = changes.head()
+        self._silent_until = 0.0
+        self._noticed = self._head()
         self._states: dict[tuple[str, Timeframe], SeriesState] = {}
         self._states_until = 0.0
         self._spans: dict[tuple[str, bool], tuple[str | None, float, tuple[int, int]]] = {}
         self.writes = 0
+
+    @property
+    def rules(self) -> RegimeRules:
+        """In force: stored rows of others are stale."""
+        return self._rules
 
     def forget(self) -> None:
         """Ask the index anew: it was written."""
@@ -127,7 +134,7 @@ class RegimeHistory:
 
     def _span(self, key: str, *, minutes: bool) -> tuple[int, int]:
         """Return the hours recorded; the names of files are read anew after a commit, or a moment."""
-        head = self._changes.head()
+        head = self._head()
         known = self._spans.get((key, minutes))
         if known is not None and known[0] == head and self._monotonic() < known[1]:
             return known[2]
@@ -157,7 +164,7 @@ class RegimeHistory:
             fresh_to or 0,
             f"{self._rules.parameters[-12:]}-{self._rules.engine_version}",
             None if state is None or fresh_to is None else state.revision,
-            self._changes.head(),
+            self._head(),
         )
 
     def version(self, key: str, timeframe: Timeframe, end_ts: int) -> str | None:
@@ -236,10 +243,9 @@ class RegimeHistory:
         start_ts, end_ts = self._clipped(key, timeframe, start_ts, end_ts)
         state, fresh = self._fresh(key, timeframe)
         if state is not None and fresh is not None and end_ts <= fresh:
-            whole = state.first_ts is None or start_ts <= state.first_ts
-            whole = whole and fresh == state.filled_to_ts and end_ts >= fresh
-            span = (None, None) if whole else (start_ts, end_ts)
-            found = self._of_index(lambda index: index.get_regime_stats(key, timeframe, *span, of=state))
+            found = self._of_index(
+                lambda index: index.get_regime_stats(key, timeframe, start_ts, end_ts, of=state)
+            )
             if found is not None:
                 return found
         return RegimeCounts.of(self._series(key, timeframe, start_ts, end_ts).rows)
@@ -415,11 +421,28 @@ class RegimeHistory:
 
     def _notice(self) -> None:
         """Read anew what changed since files were read last."""
-        head = self._changes.head()
+        head = self._head()
         if head is None or head == self._noticed:
             return
-        self._regimes.follow(self._changes, self._noticed, head)
+        self._regimes.notice(None if self._noticed is None else self._since(self._noticed, head))
         self._noticed = head
+
+    def _head(self) -> str | None:
+        """Return the newest commit; None without one, and while Git does not answer."""
+        try:
+            return self._changes.head()
+        except RepositoryUnusable:
+            return None
+
+    def _since(self, old: str, new: str) -> tuple[str, ...] | None:
+        """Return what changed; None where that cannot be told. A Git that hangs is not asked each time."""
+        if self._monotonic() < self._silent_until:
+            return None
+        try:
+            return self._changes.since(old, new)
+        except RepositoryUnusable:
+            self._silent_until = self._monotonic() + SILENT_S
+            return None
 
     def _clipped(self, key: str, timeframe: Timeframe, start_ts: int, end_ts: int) -> tuple[int, int]:
         first, last = self.span(key, timeframe)
@@ -434,14 +457,11 @@ class RegimeHistory:
         state = self._states.get((key, timeframe))
         if state is None or state.rules != self._rules:
             return None, None
-        head = self._changes.head()
+        head = self._head()
         if head == state.source:
             return state, state.filled_to_ts
-        try:
-            paths = None if head is None else self._changes.since(state.source, head)
-        except RepositoryUnusable:  # what changed cannot be told now: nothing stored may be served
-            paths = None
-        if paths is None:
+        paths = None if head is None else self._since(state.source, head)
+        if paths is None:  # what changed cannot be told: nothing stored may be served
             return None, None
         changed = changed_from(paths).get(key)
         if changed is None:

@@ -124,6 +124,8 @@ class WholeStore:
             )
         except IndexUnavailable:
             return None
+        if _told(self._states()) != _told(states):  # written meanwhile
+            return None
         rows = [
             _row(key, timeframe, priced, states[key, timeframe].price_scale, states[key, timeframe].last_ts)
             for key, timeframe, priced in found[:limit]
@@ -177,7 +179,10 @@ class WholeStore:
                 lag: str | None = f"{market.key} {timeframe.value}"
                 if stored_to is not None and stored_to < timeframe.floor(market.end_ts):
                     lag = f"{lag} from {time_of(stored_to)} on"
-                elif stored_to is not None and state is not None and state.filled_to_ts == stored_to:
+                elif state is not None and (state.filled_to_ts, state.rules) == (
+                    stored_to,
+                    self._history.rules,
+                ):
                     lag = None
                 found.append((market.key, timeframe, lag))
         return found
@@ -190,6 +195,10 @@ class WholeStore:
             return index.states()
         except IndexUnavailable:
             return {}
+
+
+def _told(states: Mapping[tuple[str, Timeframe], SeriesState]) -> dict[tuple[str, Timeframe], object]:
+    return {pair: (state.rules, state.revision, state.filled_to_ts) for pair, state in states.items()}
 
 
 def _row(

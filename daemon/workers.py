@@ -57,6 +57,7 @@ PUSH_WAIT_S = (15.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 CYCLE_STOP_S = 15.0  # with the two below and the store's own closing: under 45 s in all
 LEAVE_S = 18.0
 LAST_PUSH_S = 10.0
+LAST_GIT_S = 2.0  # what only follows the history
 LAST_DELIVERIES_S = 5.0
 CLOCK_LIMIT_S = 60.0
 HOUSEKEEPING_AFTER_S = 20.0
@@ -106,6 +107,7 @@ async def working(app: App) -> AsyncIterator[Callable[[], Awaitable[None]]]:
         with anyio.move_on_after(CYCLE_STOP_S):
             await app.progress.idle()
         await anyio.to_thread.run_sync(app.store.end_remote_calls)
+        app.changes.hurry(LAST_GIT_S)
         await anyio.to_thread.run_sync(app.index.cut)
         busy.cancel_scope.cancel()
 

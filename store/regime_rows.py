@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from market.candles import Bars, joined, no_bars
-from market.errors import RepositoryUnusable
 from market.hours import HOUR_S, Hour, Timeframe, instant_of_ts
 from market.keys import checked_key
 from market.window import MarketWindow
@@ -16,7 +15,6 @@ from regime.config import HistoryConfig
 from regime.engine import RegimeEngine
 from regime.series import RegimeRows
 from store import disk
-from store.commits import CommittedChanges
 from store.paths import month_after, month_of, parse_candles, parse_snapshot
 from store.reader import SnapshotReader
 
@@ -155,21 +153,11 @@ class RepositoryRegimes:
             self.root, max_missing_minutes=self._max_missing_minutes, cache_bytes=self._cache_bytes
         )
 
-    def follow(self, changes: CommittedChanges, old: str | None, new: str) -> None:
-        """Read anew what changed between two commits; everything where that cannot be told."""
-        if old == new:
-            return
-        try:
-            paths = None if old is None else changes.since(old, new)
-        except RepositoryUnusable:
-            paths = None
+    def notice(self, paths: Iterable[str] | None) -> None:
+        """Read changed files anew where they were read before; all of them where none can be named."""
         if paths is None:
             self._reader = self._new_reader()
-        else:
-            self.notice(paths)
-
-    def notice(self, paths: Iterable[str]) -> None:
-        """Read changed files anew where they were read before."""
+            return
         for path in paths:
             if (self.root / path).is_file():
                 self._reader.notice(path)

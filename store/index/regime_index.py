@@ -154,20 +154,33 @@ class RegimeIndex:
             return writing.write(connection, filling, known, self._database.where)
 
     def delete_regimes(
-        self, symbol: str, timeframe: Timeframe | None = None, start_ts: int | None = None
+        self,
+        symbol: str,
+        timeframe: Timeframe | None = None,
+        start_ts: int | None = None,
+        *,
+        known: SeriesState | None = None,
     ) -> int:
         """Remove a symbol's series, or what of them opens at `start_ts` or later, candles too.
+
+        Args:
+            symbol: Market key.
+            timeframe: One of them; None is all.
+            start_ts: None removes them whole.
+            known: What each series is before; None does not ask. IndexChanged where it is another.
 
         Returns:
             How many regime rows went.
         """
         with self._database.writing() as connection:
-            return writing.remove(connection, symbol, timeframe, start_ts)
+            return writing.remove(connection, symbol, timeframe, start_ts, known)
 
-    def mark(self, symbol: str, timeframe: Timeframe, source: str) -> None:
-        """Say that nothing of a series changed up to a commit."""
+    def mark(
+        self, symbol: str, timeframe: Timeframe, source: str, *, known: SeriesState | None = None
+    ) -> None:
+        """Say that nothing of a series changed up to a commit; `known` as for `delete_regimes`."""
         with self._database.writing() as connection:
-            writing.mark(connection, symbol, timeframe, source)
+            writing.mark(connection, symbol, timeframe, source, known)
 
     def get_regimes(
         self,

@@ -155,7 +155,13 @@ def write(
     return _append(connection, Known(before.places, rules_id, empty), filling, None)
 
 
-def remove(connection: Connection, symbol: str, timeframe: Timeframe | None, start_ts: int | None) -> int:
+def remove(
+    connection: Connection,
+    symbol: str,
+    timeframe: Timeframe | None,
+    start_ts: int | None,
+    expected: SeriesState | None,
+) -> int:
     """Remove a series or its end; return how many regime rows went."""
     asked = select(series.c.timeframe).where(series.c.symbol == symbol)
     if timeframe is not None:
@@ -164,6 +170,8 @@ def remove(connection: Connection, symbol: str, timeframe: Timeframe | None, sta
     for name in sorted(connection.execute(asked).scalars()):
         one_writer(connection, symbol, Timeframe(name))
         found = known(connection, symbol, Timeframe(name))
+        if expected is not None:
+            _refuse_another(None if found is None else found.state, expected)
         if found is None:
             continue
         if start_ts is None:
@@ -175,14 +183,26 @@ def remove(connection: Connection, symbol: str, timeframe: Timeframe | None, sta
     return removed
 
 
-def mark(connection: Connection, symbol: str, timeframe: Timeframe, source: str) -> None:
+def mark(
+    connection: Connection, symbol: str, timeframe: Timeframe, source: str, expected: SeriesState | None
+) -> None:
     """Name the commit up to which nothing changed; a series that is not there stays so."""
     one_writer(connection, symbol, timeframe)  # who compared the commit before goes on from it
+    if expected is not None:
+        found = known(connection, symbol, timeframe)
+        _refuse_another(None if found is None else found.state, expected)
     connection.execute(
         update(series)
         .where(series.c.symbol == symbol, series.c.timeframe == timeframe.value)
         .values(source=source)
     )
+
+
+def _refuse_another(found: SeriesState | None, expected: SeriesState) -> None:
+    name = f"{expected.symbol} {expected.timeframe.value}"
+    problem = differs(found, expected, name)
+    if problem is not None:
+        raise IndexChanged(name, problem)
 
 
 def one_writer(connection: Connection, symbol: str, timeframe: Timeframe) -> None:

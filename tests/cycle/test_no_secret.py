@@ -188,7 +188,14 @@ async def test_no_secret_leaves_in_any_way(tmp_path, monkeypatch):
         for name in ("show", "check"):
             shown = await run_sync(lambda name=name: regimed("config", name, "--config", config))
             said += [shown.stdout, shown.stderr]
-    for what in ("pushover", "webhook.n8n", "apprise.1", "ping", "hour judged", "the index is away"):
+    for what in (
+        "pushover",
+        "webhook.n8n",
+        "apprise.1",
+        "ping",
+        "hour judged",
+        "the index is not filled now",
+    ):
         assert any(what in line for line in said), what
     assert any("debug" in line for line in daemon.lines)
     assert_clean(tmp_path, secrets, "\n".join(said))

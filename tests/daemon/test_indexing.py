@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon.indexing import IndexPlace
-from market.errors import DataInvalid, IndexUnavailable
+from market.errors import DataInvalid, IndexChanged, IndexUnavailable
 from market.hours import Timeframe
 from regime.config import ComponentsConfig, RegimeConfig
 from regime.series import STORED, RegimeRules
@@ -174,6 +174,20 @@ def test_an_index_that_begins_earlier_is_made_anew_whole(tmp_path: Path, index: 
     files = {path: data for path, data in coarse_files().items() if "/2024-01" not in path}
     root = repository(tmp_path / "two", files)
     keeper(root, index).catch_up()
+    assert contents(index) == rebuilt(root, tmp_path)
+
+
+def test_a_series_that_another_process_wrote_is_left_alone(tmp_path: Path, index: RegimeIndex):
+    """Neither named nor cut by a pass that went by what was there before."""
+    root = repository(tmp_path / "data", coarse_files() | hour_files(2))
+    keeper(root, index).catch_up()
+    before = index.states()[KEY, Timeframe.H1]
+    commit(root, hour_file(COARSE_END.plus(2)))
+    keeper(root, index).catch_up()
+    with pytest.raises(IndexChanged):
+        index.mark(KEY, Timeframe.H1, "0" * 40, known=before)
+    with pytest.raises(IndexChanged):
+        index.delete_regimes(KEY, Timeframe.H1, COARSE_END.open_ts, known=before)
     assert contents(index) == rebuilt(root, tmp_path)
 
 

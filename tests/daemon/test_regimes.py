@@ -203,6 +203,23 @@ class Interrupted:
         return getattr(self._index, name)
 
 
+def test_an_hour_that_came_meanwhile_is_not_counted_into_the_one_before(tmp_path: Path):
+    """An answer about a range holds that range's rows, whatever was appended since."""
+    root = repository(tmp_path / "data", coarse_files() | hour_files(5))
+    index = RegimeIndex.open(f"sqlite:///{tmp_path / 'index.sqlite'}")
+    try:
+        keeper(root, index).catch_up()
+        asked, end = history(root, index), COARSE_END.plus(5).open_ts
+        before = asked.counts(KEY, H1, 0, end).rows
+        commit(root, hour_file(COARSE_END.plus(5)))
+        keeper(root, index).catch_up()
+        assert asked.counts(KEY, H1, 0, end).rows == before
+        asked.forget()
+        assert asked.counts(KEY, H1, 0, end + 3600).rows == before + 1
+    finally:
+        index.close()
+
+
 def written_again(*_, **__):
     raise IndexChanged(KEY, "written again")
 

@@ -12,6 +12,7 @@ from regime.config import RegimeConfig
 from regime.engine import RegimeEngine
 from store.commits import CommittedChanges
 from store.regime_rows import RepositoryRegimes
+from tests.daemon.regimes import history
 from tests.store.markets import COARSE_END, KEY, coarse_files, hour_file, lay
 from tests.store.samples import git
 
@@ -68,20 +69,30 @@ def test_git_that_does_not_answer_is_no_unchanged_history(tmp_path: Path, monkey
     assert changes.since(one, two) == tuple(hour_file(COARSE_END))
 
 
-def test_a_reader_that_cannot_tell_what_changed_reads_everything_anew(
+def test_a_head_that_git_has_to_be_asked_for_may_stay_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Rows of an hour that was revised while Git did not answer are those of the new file."""
+    """Packed, and Git does not answer: an error, not a repository without a commit."""
     git(tmp_path, "init", "-q", "-b", "main")
-    one = committed(tmp_path, coarse_files() | hour_file(COARSE_END), "one")
+    committed(tmp_path, {"README.md": b"mine\n"}, "one")
+    git(tmp_path, "pack-refs", "--all")
+    changes = CommittedChanges(tmp_path)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RepositoryUnusable, match="git"):
+        changes.head()
+    assert history(tmp_path, None).version  # who only asks goes on without it
+
+
+def test_a_reader_that_cannot_tell_what_changed_reads_everything_anew(tmp_path: Path):
+    """Rows of an hour that was revised are those of the new file, whether it was named or not."""
+    lay(tmp_path, coarse_files() | hour_file(COARSE_END))
     source = RepositoryRegimes(tmp_path, RegimeEngine(RegimeConfig()), max_missing_minutes=3)
     span = (KEY, Timeframe.H1, COARSE_END.open_ts, COARSE_END.close_ts)
-    before = source.part(*span)
-    two = committed(tmp_path, hour_file(COARSE_END, seed=9), "two")
-    with monkeypatch.context() as patch:
-        patch.setenv("PATH", "")
-        source.follow(CommittedChanges(tmp_path), one, two)
-    assert source.part(*span).bars.close.tolist() != before.bars.close.tolist()
+    before = source.part(*span).bars.close.tolist()
+    lay(tmp_path, hour_file(COARSE_END, seed=9))
+    assert source.part(*span).bars.close.tolist() == before
+    source.notice(None)
+    assert source.part(*span).bars.close.tolist() != before
 
 
 def test_a_commit_that_is_not_known_is_no_change_list(tmp_path: Path):
