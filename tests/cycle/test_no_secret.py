@@ -164,7 +164,9 @@ async def test_no_secret_leaves_in_any_way(tmp_path, monkeypatch):
         with started(*run) as daemon:
             port = (await run_sync(daemon.line, r"http://127\.0\.0\.1:(\d+)/health", 60))[1]
             await run_sync(daemon.line, "hour judged", 60)
-            await through(lambda: phone.shown and hook.shown and switch.requests > len(FAULTS))
+            receipts = tmp_path / "data.state" / "receipts.json"  # the search below wants one written
+            met = len(FAULTS)
+            await through(lambda: phone.shown and hook.shown and switch.requests > met and receipts.exists())
             await hook.down()
             await phone.down()
             for path in ("/health", "/health/live", "/metrics", "/nothing", "/api/markets", "/openapi.json"):
