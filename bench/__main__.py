@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from bench import analysis, commits, cycles, kernels, loading, regimes
+from bench import analysis, backtest, commits, cycles, kernels, loading, regimes
 from bench.report import Told, facts_of, page, table
 
 BENCHES: dict[str, ModuleType] = {
@@ -20,6 +20,7 @@ BENCHES: dict[str, ModuleType] = {
     "analysis": analysis,
     "kernels": kernels,
     "regimes": regimes,
+    "backtest": backtest,
 }
 EVIDENCE = Path(__file__).resolve().parent.parent / "docs" / "evidence"
 

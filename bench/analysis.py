@@ -20,7 +20,7 @@ import talib
 
 from bench.exchange import START, bars_of, symbols
 from bench.figures import Against, Figure, p99, seconds_of
-from exchanges.simulated import SimulatedMarket
+from exchanges.sandbox.simulated import SimulatedMarket
 from market.candles import Bars
 from market.hours import Hour, Timeframe
 from market.units import price_scale_for, scale_for

@@ -30,7 +30,7 @@ from bench.exchange import candles_of, symbols
 from bench.figures import Against, Figure, Goal, seconds_of, times_better
 from bench.repositories import filled, indexed_commit, with_index
 from daemon.clock import DrivenClock
-from exchanges.simulated import SimulatedMarket
+from exchanges.sandbox.simulated import SimulatedMarket
 from market.hours import Hour, Timeframe
 from store.candle_files import candle_files, month_start_ts
 from store.paths import month_after

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from exchanges.columns import Columns, decimal_text
-from exchanges.simulated import DEFAULT_SYMBOLS, SimulatedMarket, SimulatedSymbol
+from exchanges.sandbox.simulated import DEFAULT_SYMBOLS, SimulatedMarket, SimulatedSymbol
 from market.candles import Bars, Candle
 from market.hours import HOUR_S, Hour, Timeframe
 from market.ports import SymbolRules

@@ -22,7 +22,7 @@ import orjson
 from bench.exchange import START, candles_of, symbols
 from bench.figures import Against, Figure, at_most, seconds_of
 from exchanges.collection import LEAD_S, TAIL_S
-from exchanges.simulated import SimulatedMarket
+from exchanges.sandbox.simulated import SimulatedMarket
 from market.hours import Hour, Timeframe, hours_between
 from market.snapshot import build_snapshot
 from market.units import price_scale_for

@@ -28,7 +28,6 @@ from daemon.asking import (
     timeframe_named,
     verdict_named,
 )
-from daemon.explaining import explained
 from daemon.histories import OpenHistory
 from daemon.regime_answers import RowFilter, UnknownMarket
 from daemon.regime_forms import counts_dict, period_dicts, row_dicts, time_of
@@ -38,6 +37,7 @@ from market.errors import DataInvalid
 from market.hours import Timeframe
 from market.keys import checked_key
 from regime.series import ON_REQUEST, STORED
+from store.explaining import explained
 
 T = TypeVar("T")
 _MOST_LAGGING = 50

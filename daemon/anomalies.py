@@ -15,6 +15,7 @@ from market.failpoints import reach
 from notifications.anomalies import Told, step
 from notifications.durable import write_durably
 from notifications.notice import Notice
+from store.seal import fault_of
 
 _log = structlog.get_logger("anomalies")
 
@@ -49,8 +50,9 @@ class AnomalyMemory:
         except (ValidationError, OSError) as error:
             _log.warning(
                 "what was told of anomalies is not readable and is forgotten",
-                file=self._path.name,
-                error=str(error),
+                file=f"anomalies/{self._path.name}",
+                error=_fault(error),
+                remedy="what is wrong is told once more",
             )
             return Remembered()
 
@@ -111,6 +113,13 @@ def _tell(app: App, memory: AnomalyMemory, now: Remembered) -> int:
                 "told anomalies not noted, the outbox keeps them from being told twice", error=str(error)
             )
     return new
+
+
+def _fault(error: ValidationError | OSError) -> str:
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    field, problem = fault_of(error)
+    return f"{field}: {problem}" if field else problem
 
 
 def _fall_back(notice: Notice, error: OSError) -> None:

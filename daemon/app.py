@@ -13,13 +13,16 @@ import yaml
 
 from daemon.bell import Bells
 from daemon.board import Board, ExchangeState, MarketState
+from daemon.gate import refuse_live
 from daemon.indexing import IndexKeeper, IndexPlace
 from daemon.metrics import Metrics
+from daemon.paper_desk import PaperDesk, desk_policy
 from daemon.progress import Progress
 from daemon.regimes import RegimeHistory
 from daemon.settings import MarketSettings, Settings
 from daemon.shadow import Shadow
 from daemon.told import ToldMemory
+from daemon.trouble_metrics import TroubleMetrics
 from decisions.inputs import Policy
 from exchanges.breaker import BreakerState
 from exchanges.opening import open_exchange
@@ -52,6 +55,7 @@ class App:
     exchanges: dict[str, Exchange]
     policy: Policy
     shadow: Shadow | None
+    paper: PaperDesk | None
     outbox: Outbox
     emergencies: tuple[PushoverChannel, ...]
     ping: Ping | None
@@ -67,6 +71,7 @@ class App:
     index_keeper: IndexKeeper
     regimes: RegimeHistory
     index_limit: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+    desk_limit: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     analysis_limit: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     fetch_limits: dict[str, anyio.CapacityLimiter] = field(default_factory=dict)
 
@@ -86,8 +91,9 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
     Raises:
         RepositoryUnusable: The folder cannot serve; says what was found.
         RepositoryLocked: Another process writes it.
-        ConfigInvalid: A secret file cannot be read.
+        ConfigInvalid: A secret file cannot be read; or the mode is live.
     """
+    refuse_live(settings)
     board = Board(started_at=clock.now())
     metrics = Metrics()
     config_hash = settings.config_hash()
@@ -132,6 +138,7 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
             shadow=None
             if settings.in_shadow is None
             else Shadow(settings.in_shadow.policy(), str(settings.shadow)),
+            paper=PaperDesk(desk_policy(settings), settings.trading) if settings.mode == "paper" else None,
             outbox=outbox,
             emergencies=tuple(channel for channel in channels if isinstance(channel, PushoverChannel)),
             ping=ping,
@@ -152,6 +159,9 @@ async def building(settings: Settings, clock: Clock, *, create: bool = False) ->
         )
         metrics.watch(board, store, progress, app.outbox, clock)
         metrics.watch_quotas(app.emergencies)
+        metrics.registry.register(TroubleMetrics(settings, board, store, outbox))
+        if app.paper is not None:
+            metrics.desk.watch(board.desk, settings.health)
         await store.write_config(config_hash, _config_text(settings, config_hash))
         if settings.in_shadow is not None:
             shadow_hash = settings.in_shadow.config_hash()
@@ -224,6 +234,13 @@ class _StoreObserver(StoreObserver):
         name = parse_snapshot(path)
         if name is not None and name.key in self._board.markets:
             self._board.markets[name.key].lost.append(name.hour)
+
+    def cloning(self, remote: str, timeout_s: float) -> None:
+        _log.info("no data repository here, asking the remote", remote=remote, timeout_s=timeout_s)
+
+    def set_aside(self, path: str, reason: str) -> None:
+        remedy = "set aside as .unreadable; regimed verify says whether anything is missing"
+        _log.warning("an intent is damaged", path=path, reason=reason, remedy=remedy)
 
     def restored(self, path: str, reason: str) -> None:
         _log.warning("damaged file restored from the history", path=path, reason=reason)

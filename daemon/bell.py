@@ -41,6 +41,7 @@ class Bells:
         self.timekeeper = Bell()
         self.historian = Bell()
         self.indexer = Bell()
+        self.desk = Bell()
 
     def ring_all(self) -> None:
         """Ring for every market."""

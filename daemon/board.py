@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 
 import anyio
 
+from daemon.desk_tally import Tally
 from decisions.inputs import Before
 from market.hours import Hour
+from market.orders import CASH_SCALE
+from market.units import from_scaled
 from notifications.messages import HourFacts
 from notifications.pacing import Spell
+from store.desk_files import DeskFile
 from store.exit_files import ToldNotice
 from store.kpi_files import KpisFile
+from store.restored import Restored
 from store.shadow_files import ShadowFile
 
 
@@ -106,6 +112,40 @@ class IndexCondition:
 
 
 @dataclass
+class DeskCondition:
+    """How the paper desk does, as of its newest record.
+
+    Attributes:
+        newest: The newest hour that is done; None before the first.
+        nav, peak_nav: Of the account at its close, quote coin.
+        open_trades: Their ids.
+        stopped_by: Breakers that are tripped, in words.
+        absent: Who was not in that hour, and why.
+        waiting_for: Markets without a judgement of the next hour.
+        trouble: Why the next hour could not be run; None after one that was.
+        tally: What the last hours and trades amounted to.
+    """
+
+    newest: Hour | None = None
+    nav: Decimal | None = None
+    peak_nav: Decimal | None = None
+    open_trades: tuple[str, ...] = ()
+    stopped_by: tuple[str, ...] = ()
+    absent: dict[str, str] = field(default_factory=dict)
+    waiting_for: tuple[str, ...] = ()
+    trouble: str | None = None
+    tally: Tally = field(default_factory=Tally)
+
+    def show(self, file: DeskFile) -> None:
+        """Show the state after an hour."""
+        report = file.hour_report
+        self.newest, self.absent = file.of_hour, dict(file.absent)
+        self.nav = from_scaled(report["account"]["nav"], CASH_SCALE)
+        self.peak_nav = from_scaled(report["account"]["peak_nav"], CASH_SCALE)
+        self.open_trades, self.stopped_by = tuple(report["open_trades"]), tuple(report["stopped_by"])
+
+
+@dataclass
 class Board:
     """Everything that is shown. Written from the loop only.
 
@@ -118,6 +158,8 @@ class Board:
         kpis: The newest day's KPI record; None before that was looked for, and where it is damaged.
         kpis_trouble: Why the next one cannot be made, as said in the log; None otherwise.
         index: How the index of regimes does.
+        desk: How the paper desk does, where there is one.
+        restored: That this disk was filled from the remote, and what that held; None where it was not.
     """
 
     started_at: datetime
@@ -139,6 +181,8 @@ class Board:
     kpis: KpisFile | None = None
     kpis_trouble: str | None = None
     index: IndexCondition = field(default_factory=IndexCondition)
+    desk: DeskCondition = field(default_factory=DeskCondition)
+    restored: Restored | None = None
 
     def restarted(self, worker: str, at: datetime) -> int:
         """Note that a worker died and is started anew; returns how often that was since the start."""

@@ -14,22 +14,30 @@ import typer
 
 from daemon.commands import (
     agents,
+    backtesting,
     calibrating,
     comparing,
     configuration,
+    dashboard,
     deciding,
     evaluating,
     grids,
     history,
     indexing,
     kpis,
+    mending,
     notifying,
     reading,
     regimes,
     replaying,
+    reporting,
     running,
+    sweeping,
+    trading,
 )
+from daemon.commands.overview import Overview
 from daemon.commands.sharing import Finding, fail
+from daemon.heap import keep_few_arenas
 from daemon.logs import configure_logs
 from market.errors import (
     ConfigInvalid,
@@ -40,9 +48,11 @@ from market.errors import (
     RepositoryLocked,
     RepositoryUnusable,
 )
+from store.paths import Kind, classify
 
 app = typer.Typer(
     name="regimed",
+    cls=Overview,
     help="Regime-aware decision support for grid trading on crypto spot markets. A human executes.",
     no_args_is_help=True,
     add_completion=False,
@@ -71,12 +81,14 @@ def _common(
     if log_level.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         fail(f"--log-level: {log_level!r} is none of DEBUG, INFO, WARNING, ERROR", 2)
     configure_logs(log_level.upper())
+    keep_few_arenas()
 
 
 COMMANDS = (
     running,
     history,
     reading,
+    mending,
     calibrating,
     grids,
     deciding,
@@ -89,6 +101,11 @@ COMMANDS = (
     configuration,
     notifying,
     indexing,
+    trading,
+    backtesting,
+    sweeping,
+    reporting,
+    dashboard,
 )
 for commands in COMMANDS:
     commands.register(app)
@@ -119,7 +136,14 @@ def _ended(error: BaseException) -> None:
         for problem in error.problems:
             print(f"regimed: {problem}", file=sys.stderr)
         sys.exit(2)
-    fail(str(error), exit_code(error))
+    fail(said(error), exit_code(error))
+
+
+def said(error: BaseException) -> str:
+    """Return what an error tells, with what can be done where it is about a record of the data repository."""
+    if isinstance(error, DataInvalid) and classify(error.where) is not Kind.FOREIGN:
+        return f"{error}; `regimed fsck` says what can be done"
+    return str(error)
 
 
 def exit_code(error: BaseException) -> int:

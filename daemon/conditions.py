@@ -1,7 +1,6 @@
-"""What is wrong with the program, its exchanges and its remote now, in the operator's words.
+"""What is wrong with the program, its exchanges, its remote and its desk now, in the operator's words.
 
-The anomalies of trading come with the trading packages: no trades despite signals, trade rate above
-expectation, win rate below its threshold, live that diverges from the backtest.
+Live that diverges from the backtest comes with the backtest.
 """
 
 from __future__ import annotations
@@ -13,8 +12,9 @@ from pathlib import Path
 
 from daemon.app import App
 from daemon.board import Board, ExchangeState, MarketState
+from daemon.desk_watch import desk_conditions
 from exchanges.kucoin import MOST_CLOCK_OFFSET_S
-from notifications.anomalies import Condition
+from notifications.anomalies import MOST_NAMED, Condition
 from notifications.notice import Level
 from notifications.outbox import ChannelState
 from notifications.text import sentence
@@ -41,6 +41,8 @@ def conditions_of(app: App) -> list[Condition]:
         *_disks(app),
         *_restarts(app),
         *(_channel(app, channel) for channel in app.outbox.channels.values()),
+        _damaged_notices(app),
+        *desk_conditions(app),
     )
     return [condition for condition in found if condition is not None]
 
@@ -267,6 +269,23 @@ def _channel(app: App, channel: ChannelState) -> Condition | None:
         " sent when it answers again; what it refused is not sent again. The log has them. Check the"
         " channel's key and the network.",
         detail=sentence(channel.trouble or ""),
+    )
+
+
+def _damaged_notices(app: App) -> Condition | None:
+    """Return one word on notices whose files could not be read: they were not told, this is."""
+    names = app.outbox.damaged
+    if not names:
+        return None
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return Condition(
+        name="notices_damaged",
+        market="",
+        level=Level.HIGH,
+        title="notices that waited were damaged and not sent",
+        detail=f"{len(names)}, in the folder outbox of the state: {', '.join(names[:MOST_NAMED])}{more}.",
+        body="Read there what they said, and look at `regimed decisions`; check the disk, then take the files"
+        " away.",
     )
 
 

@@ -19,8 +19,8 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from daemon.settings import SHADOW_SECTIONS, Settings
-from market.errors import ConfigInvalid, DataInvalid
-from store import yaml_text
+from daemon.trading_files import filled_in, read_mapping
+from market.errors import ConfigInvalid
 
 PREFIX = "MARKET_MAKER_"
 _KUBERNETES = re.compile(r".*_SERVICE_HOST|.*_SERVICE_PORT(_.*)?|.*_PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?")
@@ -34,7 +34,7 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings
         ConfigInvalid: With one line for every problem found.
     """
     problems: list[str] = []
-    told = _read(file, "start from config/config.yaml") if file else {}
+    told = read_mapping(file, "start from config/config.yaml") if file else {}
     origin = str(file) if file else "environment"
     problems += [
         f"{path}: a credential stands in {origin}; put it in a mounted file and name that file"
@@ -47,6 +47,8 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings
     merged = _overlaid(told, environment, origins, problems)
     if file is not None and isinstance(merged.get("shadow"), str):
         merged["shadow"] = str(file.absolute().parent / merged["shadow"])
+    folder = Path() if file is None else file.parent
+    problems += filled_in(merged, folder, origins)
     settings, found = _validated(merged)
     problems += [_described(error, origin, origins) for error in found]
     in_shadow = _shadow_of(merged, found, problems)
@@ -73,7 +75,7 @@ def _shadow_of(merged: dict[str, Any], known: list[Any], problems: list[str]) ->
         return None
     file = Path(merged["shadow"])
     try:
-        told = _read(file, "the configuration names it under `shadow`")
+        told = read_mapping(file, "the configuration names it under `shadow`")
     except ConfigInvalid as error:
         problems += [f"shadow: {problem}" for problem in error.problems]
         return None
@@ -109,20 +111,6 @@ def _laid_over(base: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-def _read(file: Path, advice: str) -> dict[str, Any]:
-    try:
-        data = yaml_text.load(file.read_bytes(), str(file))
-    except FileNotFoundError:
-        raise ConfigInvalid(f"{file}: there is no such file; {advice}") from None
-    except OSError as error:
-        raise ConfigInvalid(f"{file}: cannot be read: {error.strerror}") from None
-    except DataInvalid as error:
-        raise ConfigInvalid(str(error)) from None
-    if not isinstance(data, dict):
-        raise ConfigInvalid(f"{file}: holds {type(data).__name__}, expected a mapping of sections")
-    return data
-
-
 def _credentials(node: Any, path: str = "") -> Iterator[str]:
     """Yield the paths of values that look like credentials."""
     if isinstance(node, dict):
@@ -153,9 +141,10 @@ def _paths(model: type[BaseModel], told: Any) -> Iterator[tuple[str, ...]]:
         if inner is not None:
             yield from ((name, *rest) for rest in _paths(inner, here))
         elif get_origin(field.annotation) is dict and isinstance(here, Mapping):
-            of = get_args(field.annotation)[1]
+            of = _section(get_args(field.annotation)[1])
             for entry, value in here.items():
-                yield from ((name, str(entry), *rest) for rest in _paths(of, value))
+                if of is not None:
+                    yield from ((name, str(entry), *rest) for rest in _paths(of, value))
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
@@ -176,9 +165,17 @@ def _overlaid(
                 problems.append(f"{variable}: no such setting (environment){hint}")
             continue
         path = known[variable]
-        node = merged
-        for name in path[:-1]:
+        node: Any = merged
+        for depth, name in enumerate(path[:-1], start=1):
             node = node.setdefault(name, {})
+            if not isinstance(node, dict):
+                where = ".".join(path[:depth])
+                problems.append(
+                    f"{variable}: {where} is {_without_password(node)!r}, set it there (environment)"
+                )
+                break
+        if not isinstance(node, dict):
+            continue
         node[path[-1]] = _value(environment[variable])
         origins[".".join(path)] = variable
     return merged
@@ -198,6 +195,8 @@ def _described(error: Any, file: str, origins: Mapping[str, str]) -> str:
     path = ".".join(str(part) for part in error["loc"])
     origin = next((v for p, v in origins.items() if path == p or path.startswith(p + ".")), file)
     message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "path_type":
+        message = "expected the path of a file or folder"
     if error["type"] == "extra_forbidden":
         section, _, name = path.rpartition(".")
         names = _names_in(section)

@@ -49,6 +49,7 @@ async def run_cycle(app: App, market: MarketSettings, hour: Hour) -> Evaluation 
     await tell(app, evaluation, recorded=recorded)  # a failed commit must not silence an exit
     app.bells.pusher.ring()
     app.bells.indexer.ring()
+    app.bells.desk.ring()
     return evaluation
 
 

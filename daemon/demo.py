@@ -7,12 +7,15 @@ made up. First the hours as fast as the machine can, then live at a multiple of 
 from __future__ import annotations
 
 import logging
+import os
+import secrets
+import shutil
 import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -25,7 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from daemon.app import App, building
 from daemon.calibrating import calibrate_due
-from daemon.clock import DrivenClock
+from daemon.clock import DrivenClock, ScaledClock, WallClock
 from daemon.commands.sharing import console, progress_console
 from daemon.configuration import load_settings
 from daemon.evaluating import evaluate_due
@@ -40,14 +43,17 @@ from daemon.workers import attend, load_state, working
 from exchanges.sandbox.market import SandboxMarket
 from exchanges.sandbox.recorded import RecordedMarket, RecordedSeries
 from exchanges.sandbox.running import running_sandbox
-from exchanges.simulated import DEFAULT_SYMBOLS, SimulatedMarket
-from market.errors import ConfigInvalid
+from exchanges.sandbox.simulated import DEFAULT_SYMBOLS, SimulatedMarket
+from market.errors import ConfigInvalid, PushFailed
 from market.hours import Hour
+from market.orders import CASH_SCALE
 from market.ports import Clock
 from store.advice import decision_ids, read_advice
 from store.recorded import RecordedMarket as RecordedFiles
 from store.recorded import choose_markets
+from store.trade_files import trades_of
 
+PAPER_PATIENCE_S = 600.0
 SIMULATED_START = Hour.parse("2026-01-05T00")
 
 
@@ -61,6 +67,7 @@ class DemoPlan:
         misses: The scripted operator overlooks one advice in so many; 0 for none.
         require_edge: Propose setups only where an edge after fees is proven.
         rest: The operator starts a grid by hand so long after each stop; None for never again.
+        paper: Also trade on paper (`mode: paper`).
     """
 
     folder: Path
@@ -76,6 +83,7 @@ class DemoPlan:
     misses: int = 0
     require_edge: bool = False
     rest: timedelta | None = None
+    paper: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +154,7 @@ async def run_demo(plan: DemoPlan) -> None:
             async with working(app) as stop, serving(app, settings.http.host, plan.port) as port:
                 print(f"regimed demo on {stage.words}", file=sys.stderr)
                 print(f"regimed demo: http://127.0.0.1:{port}/health, folder {plan.folder}", file=sys.stderr)
+                print(f"regimed demo: the dashboard is at http://127.0.0.1:{port}/", file=sys.stderr)
                 began = clock.monotonic()
                 with _only_warnings():
                     judged = await _run_hours(app, clock, plan, stage)
@@ -166,7 +175,7 @@ def _write_config(plan: DemoPlan, stage: Stage, url: str) -> Path:
     if not remote.exists():
         subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(remote)], check=True)
     config = {
-        "mode": "advise",
+        "mode": "paper" if plan.paper else "advise",
         "data_repository": {"base_path": str(plan.folder / "data"), "remote": str(remote)},
         "exchanges": {
             "sandbox": {
@@ -177,12 +186,21 @@ def _write_config(plan: DemoPlan, stage: Stage, url: str) -> Path:
             }
         },
         "markets": [{"exchange": "sandbox", "symbol": symbol} for symbol in stage.symbols],
-        "http": {"port": plan.port},
+        "http": {"port": plan.port, "token_file": str(_token(plan.folder))},
         "capital": {"total_quote": 10_000, "mode": "multi_grid"},
         "economics": {"require_positive_edge": plan.require_edge},
     }
     path = plan.folder / "config.yaml"
     path.write_text(yaml.dump(config, Dumper=yaml.CSafeDumper, sort_keys=False))
+    return path
+
+
+def _token(folder: Path) -> Path:
+    """Return the file of the token by which the page takes answers, drawn once a folder."""
+    path = folder / "token"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(f"{secrets.token_hex(32)}\n")
     return path
 
 
@@ -220,7 +238,17 @@ async def _run_hours(app: App, clock: DrivenClock, plan: DemoPlan, stage: Stage)
                 await evaluate_due(app)
                 await record_kpis(app)
             bar.update(task, advance=1)
+    await _paper_done(app, last.plus(-1))
     return judged
+
+
+async def _paper_done(app: App, last: Hour) -> None:
+    """Wait for the paper desk, which nobody waits for while hours are judged; not where it is in trouble."""
+    desk = app.board.desk
+    with anyio.move_on_after(PAPER_PATIENCE_S):
+        while app.paper is not None and desk.trouble is None and (desk.newest is None or desk.newest < last):
+            app.bells.desk.ring()
+            await anyio.sleep(0.05)
 
 
 @contextmanager
@@ -248,6 +276,7 @@ def _next_retry(app: App) -> datetime | None:
 
 async def _live(app: App, clock: DrivenClock, plan: DemoPlan, stage: Stage) -> None:
     """Go on at the chosen rate until interrupted, or until the recording ends."""
+    await _pushed(app)
     clock.run(plan.rate)
     print(f"regimed demo: live at {plan.rate:g} times real time, Ctrl-C ends it", file=sys.stderr)
     async with ringing(app):
@@ -256,6 +285,12 @@ async def _live(app: App, clock: DrivenClock, plan: DemoPlan, stage: Stage) -> N
                 group.start_soon(_until_end, clock, stage, group.cancel_scope)
                 async for _ in signals:
                     group.cancel_scope.cancel()
+
+
+async def _pushed(app: App) -> None:
+    """Bring out what a week in a minute left behind, so that nobody is warned of commits three hours old."""
+    with suppress(PushFailed):
+        await app.store.push()
 
 
 async def _until_end(clock: Clock, stage: Stage, scope: anyio.CancelScope) -> None:
@@ -290,6 +325,8 @@ def _summary(plan: DemoPlan, app: App, stage: Stage, judged: int, seconds: float
         out.print(
             "Setups are proposed here although no edge after fees is proven: require_positive_edge is off."
         )
+    if plan.paper:
+        _paper_summary(plan, app)
     git = app.store.state()
     out.print(f"Data repository  {plan.folder / 'data'}  ({git.unpushed} commits not pushed)")
     out.print(f"Remote           {plan.folder / 'remote.git'}")
@@ -297,25 +334,62 @@ def _summary(plan: DemoPlan, app: App, stage: Stage, judged: int, seconds: float
     newest = [
         advice.id for state in app.board.markets.values() if state.facts for advice in state.facts.advice
     ]
+    regimed, config, data = called(), plan.folder / "config.yaml", plan.folder / "data"
     if newest:
-        out.print(f"One in words     regimed explain {newest[0]} --repo {plan.folder / 'data'}")
-    history = f"regimed regimes {stage.symbols[0]} 1h --periods --config {plan.folder / 'config.yaml'}"
-    out.print(f"Its history      {history}")
+        out.print(f"One in words     {regimed} explain {newest[0]} --repo {data}")
+    out.print(f"Its history      {regimed} regimes {stage.symbols[0]} 1h --periods --config {config}")
     if plan.once:
-        out.print(f"Look further     regimed verify --repo {plan.folder / 'data'}")
+        out.print(f"As pages         {regimed} dashboard --out {plan.folder / 'pages'} --repo {data}")
+        out.print(f"Look further     {regimed} verify --repo {data}")
     else:
+        out.print(f"Dashboard        http://127.0.0.1:{port}/")
+        out.print(f"Token for it     {plan.folder / 'token'}, to answer advice on the page")
         out.print(f"Look further     http://127.0.0.1:{port}/health and /metrics")
+
+
+def called() -> str:
+    """Return what to type for this program here: `make demo` starts one that is on nobody's path."""
+    program, found = Path(sys.argv[0]), shutil.which("regimed")
+    if program.name != "regimed" or (found and Path(found).resolve() == program.resolve()):
+        return "regimed"
+    return os.path.relpath(program)
+
+
+def _paper_summary(plan: DemoPlan, app: App) -> None:
+    desk, out = app.board.desk, console()
+    trades = list(trades_of(app.store.root))
+    won = sum(trade.won for trade in trades)
+    net = sum(trade.net for trade in trades) / CASH_SCALE
+    out.print(
+        f"Paper: {len(trades)} trades closed, {won} won, net {net:.2f} after fees; account {desk.nav},"
+        f" {len(desk.open_trades)} trades open, as of {desk.newest}."
+    )
+    if trades:
+        out.print(f"Why it traded    regimed why {trades[0].id} --repo {plan.folder / 'data'}")
 
 
 async def serve_sandbox(
     data: Path | None, window: str | None, markets: int, port: int, clock: Clock | None
 ) -> None:
-    """Serve the sandbox alone until it is interrupted; without a clock it starts 400 hours into its data."""
+    """Serve the sandbox alone until it is interrupted.
+
+    Without a clock the simulated market has the time of day, so that `regimed run` can be pointed at it; a
+    recorded one starts 400 hours into its data, and says which `--clock` gives the others its time.
+    """
     stage = await anyio.to_thread.run_sync(stage_of, data, window, markets)
-    time = clock or DrivenClock(stage.start.plus(400).opens_at, rate=1.0)
+    shared = None
+    if clock is None and stage.end is not None:
+        shared = clock = ScaledClock(stage.start.plus(400).opens_at, 1.0, WallClock().now())
+    time = clock or WallClock()
     async with running_sandbox(stage.market, time, port=port) as sandbox:
         now = f"{time.now():%Y-%m-%d %H:%M}"
         print(f"regimed sandbox: {sandbox.url} over {stage.words}; its time is {now}", flush=True)
+        print(
+            f"In config.yaml: exchanges: {{kucoin: {{kind: kucoin, base_url: '{sandbox.url}'}}}}", flush=True
+        )
+        print(f"Symbols: {', '.join(stage.symbols)}", flush=True)
+        if shared is not None:
+            print(f"Its time, for others: regimed run --clock {shared}", flush=True)
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for _ in signals:
                 return

@@ -86,7 +86,12 @@ class DigestMemory:
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError) as error:
-            _log.warning("which digest was told last is not readable", error=str(error))
+            _log.warning(
+                "which digest was told last is not readable",
+                file=self._path.name,
+                error=f"day: {type(error).__name__}: {error}",
+                remedy="the day is gathered again, and told if it was not",
+            )
             return None
 
     def keep(self, day: date) -> None:
@@ -98,10 +103,8 @@ async def tell_digest(app: App) -> bool:
     """Put the digest that is due into the outbox; returns whether there was one. Ask each minute.
 
     After a start it waits for `CATCH_UP` at most, while markets catch up. A record that cannot be read is a
-    line of the digest, never a reason for silence.
-
-    Raises:
-        OSError: The disk refuses; ask again.
+    line of the digest, never a reason for silence. On a disk that refuses it goes out all the same, and the
+    outbox knows what was told until it can be remembered.
     """
     now = app.clock.now()
     day = due_digest(app.settings.notifications.digest, now)
@@ -112,7 +115,10 @@ async def tell_digest(app: App) -> bool:
         return False
     notice = digest_notice(await gathered(app, now), day)
     is_new = await anyio.to_thread.run_sync(app.outbox.enqueue, notice)
-    await anyio.to_thread.run_sync(memory.keep, day)  # after the notice is durable: rather twice than never
+    try:  # after the notice is durable: rather twice than never
+        await anyio.to_thread.run_sync(memory.keep, day)
+    except OSError as error:
+        _log.warning("which digest was told is not remembered, tried again", error=str(error))
     if is_new:
         app.bells.notifier.ring()
     return is_new

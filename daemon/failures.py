@@ -1,7 +1,8 @@
 """Arming the named failpoints from the environment, for campaigns: REGIMED_FAILPOINTS.
 
 `writer.before_rename=kill@3;push.before=hang` kills the process the third time it is about to rename, and
-hangs each push. Actions: kill (SIGKILL), enospc (the disk is full), hang (stop here for ever).
+hangs each push. Actions: kill (SIGKILL), enospc (the disk is full), hang (stop here for ever). With `?FILE`
+behind it the action waits until that file is there, and ends with it: `writer.before_write=enospc?/tmp/full`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
+
+import structlog
 
 from market.errors import ConfigInvalid
 from market.failpoints import NAMES, arm
 
+_log = structlog.get_logger("failures")
 VARIABLE = "REGIMED_FAILPOINTS"
 
 
@@ -27,13 +32,15 @@ def arm_failpoints(text: str | None = None) -> list[str]:
     armed = []
     for entry in filter(None, (text if text is not None else os.environ.get(VARIABLE, "")).split(";")):
         name, _, wanted = entry.partition("=")
+        wanted, _, file = wanted.partition("?")
         action, _, nth = wanted.partition("@")
         if name not in NAMES or action not in _ACTIONS or not (nth or "1").isdigit():
             raise ConfigInvalid(
-                f"{VARIABLE}: {entry!r}; expected PLACE=ACTION[@N], actions {', '.join(_ACTIONS)},"
+                f"{VARIABLE}: {entry!r}; expected PLACE=ACTION[@N][?FILE], actions {', '.join(_ACTIONS)},"
                 f" places {', '.join(NAMES)}"
             )
-        arm(name, _nth(int(nth or 1), _ACTIONS[action]))
+        act = _nth(int(nth or 1), _said(name, action))
+        arm(name, act if not file else _while_there(Path(file), act))
         armed.append(name)
     return armed
 
@@ -46,6 +53,30 @@ def _nth(count: int, action: Callable[[], None]) -> Callable[[], None]:
         nonlocal calls
         calls += 1
         if calls >= count:
+            action()
+
+    return act
+
+
+def _said(name: str, action: str) -> Callable[[], None]:
+    """Return what says in the log, the first time, that the program stumbles on purpose."""
+    said = False
+
+    def act() -> None:
+        nonlocal said
+        if not said:
+            said = True
+            _log.warning("failpoint", place=name, action=action)
+        _ACTIONS[action]()
+
+    return act
+
+
+def _while_there(file: Path, action: Callable[[], None]) -> Callable[[], None]:
+    """Return what acts as long as a file is there."""
+
+    def act() -> None:
+        if file.exists():
             action()
 
     return act

@@ -9,11 +9,15 @@ from typing import Any
 
 from daemon.app import App
 from daemon.board import ExchangeState, MarketState
+from daemon.desk_watch import desk_check
+from daemon.restoring import restored_check
 from daemon.shadow import Shadow
 from market.hours import instant_iso
+from notifications.anomalies import MOST_NAMED
 from regime.analysis import ENGINE_VERSION
 
 MESSAGES_WARN, MESSAGES_WARN_SHARE = 100, 0.05  # left of a month's quota
+FULL_BYTES = 100_000_000  # less is no room to work in; RegimedDiskFull says the same
 _RANK = {"pass": 0, "warn": 1, "fail": 2}
 
 
@@ -24,7 +28,9 @@ def health(app: App) -> dict[str, Any]:
         *(_exchange(app, exchange) for exchange in app.board.exchanges.values()),
         _grids(app),
         *([] if app.shadow is None else [_shadow(app, app.shadow)]),
+        *([] if app.paper is None else [desk_check(app)]),
         _git(app),
+        *([] if app.board.restored is None else [restored_check(app, app.board.restored)]),
         _kpis(app),
         _channels(app),
         _index(app),
@@ -77,34 +83,34 @@ def _worst(*found: tuple[str, str]) -> tuple[str, str]:
     return max((each[0] for each in bad), key=_RANK.__getitem__), "; ".join(each[1] for each in bad)
 
 
+def freshness(app: App, market: MarketState) -> tuple[str, str]:
+    """Say whether a market's newest judgement is young enough to advise by, else how old it is."""
+    limits, age = app.settings.health, _age_s(app, market)
+    stale = (app.clock.now() - app.board.started_at).total_seconds() if age is None else age
+    if stale <= limits.stale_warn_s:
+        return "pass", ""
+    what = "no judged hour" if market.newest is None else f"newest judged hour {market.newest}"
+    return "fail" if stale > limits.stale_fail_s else "warn", f"{what}, {stale / 3600:.1f} h old"
+
+
+def _age_s(app: App, market: MarketState) -> float | None:
+    return None if market.newest is None else (app.clock.now() - market.newest.closes_at).total_seconds()
+
+
 def _market(app: App, market: MarketState) -> dict[str, Any]:
-    limits = app.settings.health
-    now = app.clock.now()
-    age = None if market.newest is None else (now - market.newest.closes_at).total_seconds()
-    since_start = (now - app.board.started_at).total_seconds()
-    stale = since_start if age is None else age
-    what = (
-        f"{market.key}: newest judged hour {market.newest}"
-        if market.newest
-        else f"{market.key}: no judged hour"
-    )
-    freshness = ("pass", "")
-    if stale > limits.stale_fail_s:
-        freshness = ("fail", f"{what}, {stale / 3600:.1f} h old; advice is withheld")
-    elif stale > limits.stale_warn_s:
-        freshness = ("warn", f"{what}, {stale / 3600:.1f} h old; advice is withheld")
+    fresh, what = freshness(app, market)
     trouble = ("warn", f"{market.key}: {market.trouble}") if market.trouble else ("pass", "")
     blind = ("pass", "")
     if market.facts is not None and market.facts.verdict is None:
         blind = ("warn", f"{market.key}: hour {market.facts.hour} {market.outcome}: {market.facts.reason}")
-    status, output = _worst(freshness, trouble, blind)
+    status, output = _worst((fresh, f"{market.key}: {what}; advice is withheld"), trouble, blind)
     facts = market.facts
     return {
         "name": f"market:{market.key}",
         "status": status,
         "output": output,
         "newest_hour": None if market.newest is None else str(market.newest),
-        "newest_hour_age_s": age,
+        "newest_hour_age_s": _age_s(app, market),
         "newest_candle_at": _iso(market.newest_candle_at),
         "owed_hours": market.owed,
         "last_cycle": {
@@ -324,12 +330,18 @@ def _channels(app: App) -> dict[str, Any]:
             f"the outbox cannot be written: {not_durable} notices are not durable; mend the disk of the state"
         )
         found.append(("fail", said))
+    damaged = app.outbox.damaged
+    if damaged:
+        said = f"{len(damaged)} notices that waited were damaged and not sent: "
+        said += ", ".join(damaged[:MOST_NAMED])
+        found.append(("warn", f"{said}; read them in the outbox, then take them away"))
     status, output = _worst(*found) if found else ("pass", "")
     return {
         "name": "channels",
         "status": status,
         "output": output,
         "not_durable": not_durable,
+        "damaged": len(damaged),
         "quotas": quotas,
         "channels": shown,
     }
@@ -355,9 +367,10 @@ def _workers(app: App) -> dict[str, Any]:
 def _disk(app: App) -> dict[str, Any]:
     usage = shutil.disk_usage(app.settings.data_repository.base_path)
     low = usage.free < app.settings.health.disk_warn_bytes or usage.free < usage.total // 10
+    full = usage.free < FULL_BYTES
     return {
         "name": "disk",
-        "status": "warn" if low else "pass",
-        "output": f"{usage.free / 1e9:.1f} GB free under the data repository" if low else "",
+        "status": "fail" if full else "warn" if low else "pass",
+        "output": f"{usage.free / 1e9:.2f} GB free under the data repository" if low or full else "",
         "free_bytes": usage.free,
     }

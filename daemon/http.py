@@ -1,12 +1,14 @@
-"""The HTTP face: /health, /health/live, /health/ready, /metrics, /decisions/{date}/{id}.
+"""The HTTP face: the dashboard, /health, /health/live, /health/ready, /metrics, /decisions/{date}/{id}, /api.
 
 Bounded, local unless told otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -20,12 +22,15 @@ from daemon.api.problems import Problem
 from daemon.api.runner import SiteRunner
 from daemon.api.site import Sources, add_api
 from daemon.app import App
-from daemon.explaining import explained
+from daemon.dashboard import NO_NAME, Dashboard
 from daemon.health import health, live, ready
+from daemon.hosts import only_by_name
 from daemon.operator import answer
+from daemon.settings import Settings
 from market.errors import DataInvalid
 from store.advice import Deed
 from store.decision_files import decision_path
+from store.explaining import explained
 
 _log = structlog.get_logger("http")
 _APP: web.AppKey[App] = web.AppKey("app")
@@ -42,12 +47,22 @@ def application(app: App) -> web.Application:
     site.router.add_get("/health", _health)
     site.router.add_get("/health/live", _live)
     site.router.add_get("/health/ready", _ready)
-    site.router.add_get("/decisions/{date}/{name}", _decision)
     site.router.add_get("/metrics", make_aiohttp_handler(registry=app.metrics.registry))
     keys = tuple(market.key for market in app.settings.markets)
     clock, answering = app.clock, _answering(app)
+    dashboard = Dashboard(app, answering)
+    site.router.add_get("/decisions/{date}/{name}", partial(_decision, dashboard))
+    dashboard.add_to(site)
     add_api(site, Sources(app.regimes, app.store.root, keys, app.metrics, clock.monotonic, answering))
+    site.middlewares.append(only_by_name(_names(app.settings)))  # last: within what tells its refusals
     return site
+
+
+def _names(settings: Settings) -> Iterator[str]:
+    """Yield the names under which an operator's browser reaches this program."""
+    yield from (settings.http.host, *settings.http.hosts)
+    if settings.notifications.link is not None:
+        yield urlsplit(settings.notifications.link).netloc
 
 
 def _answering(app: App) -> Answering | None:
@@ -112,13 +127,15 @@ async def _ready(request: web.Request) -> web.Response:
     return _json({"status": "pass" if fine else "fail", "output": why}, 200 if fine else 503)
 
 
-async def _decision(request: web.Request) -> web.Response:
-    """Tell a recommendation as `regimed explain` does: where a link in a message leads."""
+async def _decision(dashboard: Dashboard, request: web.Request) -> web.StreamResponse:
+    """Tell a recommendation, where a link in a message leads: a page to browsers, else `regimed explain`."""
+    if "text/html" in request.headers.get("Accept", "").lower():
+        return await dashboard.decision(request)
     decision_id = f"{request.match_info['date']}/{request.match_info['name']}"
     try:
         path = decision_path(decision_id)
     except ValueError:
-        return _text("not a decision's name; expected /decisions/2026-02-02/dec-ETH-USDT-150000", 400)
+        return _text(NO_NAME, 400)
     root = request.app[_APP].store.root
 
     def told() -> list[str] | None:
@@ -143,6 +160,7 @@ def _text(words: str, status: int) -> web.Response:
         charset="utf-8",
         headers={
             "Cache-Control": "no-store",
+            "Vary": "Accept",
             "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
             "X-Content-Type-Options": "nosniff",
         },

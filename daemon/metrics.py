@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from daemon.board import Board
+from daemon.desk_metrics import DeskMetrics
 from daemon.progress import Progress
 from exits.states import ExitState
 from market.ports import Clock
@@ -26,6 +27,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(namespace="regimed", registry=self.registry)  # memory, descriptors, start
         self.cycle_s = Histogram(
             "regimed_cycle_seconds",
             "One hour of one market, end to end.",
@@ -95,6 +97,13 @@ class Metrics:
             buckets=_STAGE_S,
             registry=self.registry,
         )
+        self.page_s = Histogram(
+            "regimed_page_seconds",
+            "Requests of the dashboard.",
+            ["route", "status"],
+            buckets=_STAGE_S,
+            registry=self.registry,
+        )
         self.api_rows = Counter(
             "regimed_api_rows",
             "Regime rows answered anew: stored ones, computed ones.",
@@ -110,6 +119,7 @@ class Metrics:
         self.worker_restarts = Counter(
             "regimed_worker_restarts", "Workers that died and came back.", ["worker"], registry=self.registry
         )
+        self.desk = DeskMetrics(self.registry)
         self.build = Info("regimed_build", "Version of program and engine.", registry=self.registry)
         self.build.info({"version": version("regimed"), "engine_version": str(ENGINE_VERSION)})
         self.config = Gauge(
@@ -338,6 +348,11 @@ class _States(Collector):
         state = self._store.state()
         yield GaugeMetricFamily(
             "regimed_git_queue_changesets", "Change-sets not yet committed.", value=state.queue_depth
+        )
+        yield GaugeMetricFamily(
+            "regimed_git_uncommitted_changesets",
+            "Durable on this disk, not in the history yet.",
+            value=state.uncommitted,
         )
         yield GaugeMetricFamily(
             "regimed_git_unpushed_commits", "Committed but not pushed.", value=state.unpushed

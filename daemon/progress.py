@@ -79,11 +79,11 @@ class Progress:
             _piece.reset(before)
             del stage.under_way[ticket]
             self._ended.set()
+            self._ended = anyio.Event()
 
     async def idle(self) -> None:
         """Wait until no stage has work under way."""
         while any(stage.under_way for stage in self._stages.values()):
-            self._ended = anyio.Event()
             await self._ended.wait()
 
     def under_way(self, name: str) -> bool:

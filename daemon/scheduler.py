@@ -54,6 +54,7 @@ async def _ring(app: App) -> None:
     app.bells.housekeeper.ring()
     app.bells.timekeeper.ring()
     app.bells.historian.ring()
+    app.bells.desk.ring()
     _note_next(app)
 
 

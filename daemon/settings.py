@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from daemon.trading_settings import TradingSettings
 from decisions.config import AdviceConfig
 from decisions.inputs import Analyser, MarketCosts, Policy
 from decisions.kpi_targets import KpisConfig
@@ -71,9 +72,19 @@ class RepositorySettings(Section):
 
     base_path: Path = Field(description="The data repository's folder.")
     remote: str | None = Field(None, description="Address to push to; none keeps everything local.")
-    branch: str = Field("main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    branch: str = Field(
+        "main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", description="Commits go there and are pushed."
+    )
     ssh_key_file: Path | None = Field(None, description="Mounted private key for the remote.")
     known_hosts_file: Path | None = Field(None, description="Mounted host keys of the remote.")
+
+    push_timeout_s: float = Field(60.0, gt=0, le=600, description="Deadline of a push or fetch, seconds.")
+    clone_timeout_s: float = Field(
+        480.0,
+        gt=0,
+        le=86_400,
+        description="Deadline of the clone that fills an empty folder, seconds; below the start-up probe's.",
+    )
 
     @field_validator("remote")
     @classmethod
@@ -109,8 +120,16 @@ class HttpSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address to bind; local unless told otherwise.")
     port: int = Field(8080, ge=0, le=65535, description="0 takes a free port and prints it.")
+    hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")], ...] = Field(
+        (),
+        description="Names under which browsers reach the pages and the API, besides localhost, any address,"
+        " `host` and the name in `notifications.link`.",
+    )
     token_file: Path | None = Field(
         None, description="Mounted secret that answering advice over HTTP takes; off when left out."
+    )
+    dashboard_backtest: Path | None = Field(
+        None, description="`result.json` of a backtest, or its folder, that the paper desk is shown beside."
     )
 
 
@@ -122,6 +141,17 @@ class HealthSettings(Section):
     clock_warn_s: float = Field(1.0, gt=0, description="Offset against the exchange's clock, seconds.")
     unpushed_warn_s: float = Field(7200, gt=0, description="Age of the oldest commit not pushed, seconds.")
     push_failures_warn: int = Field(5, ge=1, description="Failed pushes in a row that alert.")
+    desk_quiet_h: int = Field(
+        72, ge=1, le=336, description="Hours of the paper desk without a trade, seen together with the next."
+    )
+    desk_quiet_triggers: int = Field(
+        24, ge=1, description="So many signals in those hours and no trade alert."
+    )
+    desk_trades_per_day: int = Field(
+        8, ge=0, le=10_000, description="More trades of the paper desk begun in 24 h alert."
+    )
+    desk_win_rate: float = Field(0.3, ge=0, le=1, description="A smaller share of trades won alerts.")
+    desk_win_rate_trades: int = Field(30, ge=5, le=500, description="Of so many trades, the last ones.")
     disk_warn_bytes: int = Field(10**9, ge=0, description="Free bytes under the data repository.")
     live_limit_s: float = Field(
         180, ge=1, description="A stage without progress for so long is hung, seconds."
@@ -168,7 +198,11 @@ SHADOW_SECTIONS = ("regime", "gates", "exits", "capital", "economics", "probatio
 class Settings(Section):
     """Everything. Secrets are not here: they are mounted files, named under `exchanges`."""
 
-    mode: Literal["advise", "paper"] = Field("advise", description="paper comes with the trading package.")
+    mode: Literal["advise", "paper", "live"] = Field(
+        "advise",
+        description="advise: a human executes. paper: a desk trades beside, simulated. live: locked, see"
+        " `regimed gate`.",
+    )
     data_repository: RepositorySettings
     state_dir: Path | None = Field(
         None, description="Lock, socket, outbox, intents; {base_path}.state when left out."
@@ -185,6 +219,7 @@ class Settings(Section):
     advice: AdviceConfig = AdviceConfig()
     outcomes: OutcomesConfig = OutcomesConfig()
     kpis: KpisConfig = KpisConfig()
+    trading: TradingSettings = TradingSettings()
     notifications: NotificationSettings = NotificationSettings()
     health: HealthSettings = HealthSettings()
     http: HttpSettings = HttpSettings()
@@ -209,9 +244,18 @@ class Settings(Section):
                 raise ValueError(
                     f"markets.{index}.exchange: no exchange {market.exchange!r}; configured: {known}"
                 )
-        if self.mode == "paper":
-            raise ValueError("mode: paper is not built yet; use advise")
+        if self.mode != "advise" and not self.desk_markets():
+            quote = self.trading.universe.quote
+            raise ValueError(
+                f"trading.universe.quote: no market is quoted in {quote}, so there is nothing to trade"
+            )
         return self
+
+    def desk_markets(self) -> tuple[MarketSettings, ...]:
+        """Return the markets that the desk looks at, by key: those that are quoted in its account's coin."""
+        coin = self.trading.universe.quote
+        found = (market for market in self.markets if market.symbol.partition("-")[2] == coin)
+        return tuple(sorted(found, key=lambda market: market.key))
 
     @property
     def in_shadow(self) -> Settings | None:
@@ -272,9 +316,12 @@ class Settings(Section):
         """Return the effective configuration that verdicts depend on, ready for JSON and YAML.
 
         Places (folders, addresses, ports, remotes) and health limits are left out: the same rules on another
-        machine are the same configuration and have the same hash. Secrets are never in the settings.
+        machine are the same configuration and have the same hash. Secrets are never in the settings. What the
+        desk goes by is in it where there is a desk.
         """
+        trading = {} if self.mode == "advise" else {"trading": self.trading.rules()}
         return {
+            **trading,
             "mode": self.mode,
             "markets": [market.model_dump(mode="json") for market in self.markets],
             "exchanges": {
@@ -290,6 +337,11 @@ class Settings(Section):
             "probation": self.probation.model_dump(mode="json"),
             "advice": self.advice.model_dump(mode="json"),
         }
+
+    def paper_hash(self) -> str:
+        """Return the hash that these settings have, or would have, on paper."""
+        rules = {**self.rules(), "mode": "paper", "trading": self.trading.rules()}
+        return digest_of(orjson.loads(orjson.dumps(rules, option=orjson.OPT_SORT_KEYS)))
 
     def policy(self, engine: Analyser | None = None) -> Policy:
         """Return the rules in force, as the evaluation reads them."""
@@ -329,6 +381,7 @@ class Rules(Section):
     economics: EconomicsConfig
     probation: ProbationConfig
     advice: AdviceConfig
+    trading: TradingSettings | None = None
 
 
 def policy_of_rules(value: Mapping[str, Any], config_hash: str, engine: Analyser | None = None) -> Policy:
@@ -362,17 +415,33 @@ def policy_of_rules(value: Mapping[str, Any], config_hash: str, engine: Analyser
     )
 
 
+def rules_of_repository(root: Path, config_hash: str) -> dict[str, Any]:
+    """Return what a record names by its hash, from `configs/` of its repository, as `Settings.rules` gave it.
+
+    Raises:
+        DataInvalid: It is not there, or not YAML.
+    """
+    path = config_path(config_hash)
+    try:
+        rules = dict(yaml_text.load((root / path).read_bytes(), path))
+    except (FileNotFoundError, TypeError, ValueError) as error:
+        raise _unusable(path, error) from None
+    for name in ("schema_version", "config_hash"):
+        rules.pop(name, None)
+    return rules
+
+
 def policy_of_repository(root: Path, config_hash: str) -> Policy:
     """Return the policy that a record names by its hash, from `configs/` of its repository.
 
     Raises:
         DataInvalid: It is not there, or not of this program's form.
     """
-    path = config_path(config_hash)
     try:
-        rules = dict(yaml_text.load((root / path).read_bytes(), path))
-        for name in ("schema_version", "config_hash"):
-            rules.pop(name, None)
-        return policy_of_rules(rules, config_hash)
-    except (FileNotFoundError, TypeError, ValueError) as error:
-        raise DataInvalid(path, "", f"the configuration that a record names is not usable: {error}") from None
+        return policy_of_rules(rules_of_repository(root, config_hash), config_hash)
+    except ValueError as error:
+        raise _unusable(config_path(config_hash), error) from None
+
+
+def _unusable(path: str, error: Exception) -> DataInvalid:
+    return DataInvalid(path, "", f"the configuration that a record names is not usable: {error}")

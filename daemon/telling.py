@@ -107,7 +107,10 @@ async def _remind(app: App, state: MarketState) -> int:
     told = [put for put in found if put is not None]
     if told:
         app.bells.notifier.ring()
-    await _record(app, state, told)
+    if state.counted_to is None:
+        state.unrecorded += told  # an hour could not be recorded: it comes first
+    else:
+        await _record(app, state, told)
     return len(told)
 
 

@@ -41,7 +41,13 @@ class ToldMemory:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
-            _log.warning("what was told last is not readable", market=key, error=str(error))
+            _log.warning(
+                "what was told last is not readable",
+                market=key,
+                file=f"told/{key}.json",
+                error=f"{type(error).__name__}: {error}",
+                remedy="the market's state is told once more",
+            )
             return None
 
     def keep(self, facts: HourFacts) -> None:

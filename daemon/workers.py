@@ -20,6 +20,7 @@ from daemon.calibrating import calibrate_due
 from daemon.control import controlling
 from daemon.cycle import run_due_hours
 from daemon.deadman import ping_forever
+from daemon.desk import trade_forever
 from daemon.digest import tell_digest
 from daemon.emergencies import watch_emergencies
 from daemon.evaluating import evaluate_due
@@ -29,6 +30,7 @@ from daemon.indexer import index_forever
 from daemon.kpis import record_kpis
 from daemon.operator import settle_timers
 from daemon.progress import LoopWatchdog
+from daemon.restoring import tell_restored
 from daemon.scheduler import ringing
 from daemon.settings import MarketSettings
 from daemon.telling import announce, recall_told, remind
@@ -114,7 +116,8 @@ async def working(app: App) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     def end_process() -> None:
         os._exit(70)
 
-    with LoopWatchdog(app.progress, app.clock.monotonic, warn_s=10.0, end=end_process):
+    warn_s = min(10.0, app.progress.limit_s / 4)
+    with LoopWatchdog(app.progress, app.clock.monotonic, warn_s=warn_s, end=end_process):
         async with anyio.create_task_group() as outer:
             outer.start_soon(app.progress.pulse, app.metrics.loop_lag_s.observe)
             async with busy:
@@ -132,6 +135,8 @@ async def working(app: App) -> AsyncIterator[Callable[[], Awaitable[None]]]:
                 busy.start_soon(_supervised, app, "timekeeper", _timekeeper)
                 busy.start_soon(_supervised, app, "historian", _historian)
                 busy.start_soon(_supervised, app, "indexer", index_forever)
+                if app.paper is not None:
+                    busy.start_soon(_supervised, app, "desk", trade_forever, app.paper)
                 busy.start_soon(_supervised, app, "control", controlling)
                 yield stop
                 busy.cancel_scope.cancel()
@@ -172,6 +177,9 @@ async def load_state(app: App) -> None:
     for market in app.settings.markets:
         state = app.board.markets[market.key]
         state.told = app.told.recall(market.key)
+        newest = await anyio.to_thread.run_sync(app.store.ledger.newest_judged, market.key)
+        if newest is not None:
+            await app.store.mend_hour(market.key, newest)
         state.newest = await anyio.to_thread.run_sync(app.store.ledger.newest_judged, market.key)
         if state.newest is None:
             continue
@@ -186,6 +194,7 @@ async def load_state(app: App) -> None:
         state.outcome = state.facts.outcome
         await recall_told(app, market.key)
         await _tell_what_was_kept(app, state)
+    await tell_restored(app)
     # What was built until now stays: walking it again in every full collection would block the loop.
     gc.collect()
     gc.freeze()

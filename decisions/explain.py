@@ -47,7 +47,7 @@ def explain(
     ]
     lines.append(f"{_WHAT[advice.action]} Why: {_sentence(advice.reason)}")
     lines.append(_market_line(verdict, hold_probability))
-    lines += _sure(advice)
+    lines += _sure(advice, verdict)
     lines += _worth(advice)
     lines += _beside(advice)
     lines += _proposal(advice)
@@ -67,7 +67,14 @@ def _market_line(verdict: Verdict | None, hold_probability: float | None) -> str
     return f"{_MARKET[verdict]}{sure}."
 
 
-def _sure(advice: Recommendation) -> Iterator[str]:
+def _of_the_market(verdict: Verdict | None) -> str:
+    """Return what a setup's confidence is about: a verdict against the range is sure of the opposite."""
+    if verdict in (None, Verdict.RANGE_OK, Verdict.RANGE_WEAK):
+        return "that the range holds for 24 h"
+    return f"of the verdict {verdict.value}"
+
+
+def _sure(advice: Recommendation, verdict: Verdict | None) -> Iterator[str]:
     stated = advice.confidence
     if stated.value is None:
         market = stated.factors.get("market")
@@ -78,7 +85,7 @@ def _sure(advice: Recommendation) -> Iterator[str]:
         Action.STOP_GRID: "that the grid's bounds do not hold for 24 h",
         Action.CONTINUE: "that the grid's own bounds hold for 24 h, less what its spacing costs",
         Action.ADJUST: "that the grid's own bounds hold for 24 h, less what its spacing costs",
-    }.get(advice.action, "that the range holds for 24 h, less what the spacing costs")
+    }.get(advice.action, f"{_of_the_market(verdict)}, less what the spacing costs")
     made = " x ".join(f"{name} {value:.2f}" for name, value in stated.factors.items())
     yield f"How sure: {stated.value:.2f} {of_what} ({made})." if made else f"How sure: {stated.value:.2f}."
     if advice.told_higher is not None:

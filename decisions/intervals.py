@@ -1,4 +1,4 @@
-"""How far a figure of few cases can be trusted: 95 % intervals, all by Wilson's formula."""
+"""How far a figure of few cases can be trusted: 95 % intervals, by Wilson's formula where it has limits."""
 
 from __future__ import annotations
 
@@ -37,6 +37,21 @@ def bounded_mean(values: Sequence[float], least: float, most: float) -> tuple[fl
     mean = math.fsum(values) / len(values)
     low, high = wilson((mean - least) / (most - least), len(values))
     return mean, least + low * (most - least), least + high * (most - least)
+
+
+def unbounded_mean(values: Sequence[float]) -> tuple[float, float | None, float | None]:
+    """Return the mean of values without limits and its interval; one value has none.
+
+    The interval is the normal one, Z standard errors to each side, the values taken as independent: of few
+    values it is too narrow, so the number of cases belongs beside it.
+    """
+    n = len(values)
+    mean = math.fsum(values) / n
+    if n < 2:
+        return mean, None, None
+    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    half = Z * math.sqrt(variance / n)
+    return mean, mean - half, mean + half
 
 
 def quantile(values: Sequence[float], share: float) -> tuple[float, float, float]:

@@ -21,9 +21,9 @@ class Side(StrEnum):
 class Target(Section):
     """What a figure should reach, and what would be better still."""
 
-    side: Side
-    target: float
-    stretch: float | None = None
+    side: Side = Field(description="On which side of the target a value meets it.")
+    target: float = Field(description="What should be reached.")
+    stretch: float | None = Field(None, description="What would be better still.")
 
     def is_met_by(self, value: float) -> bool:
         if self.side is Side.AT_LEAST:

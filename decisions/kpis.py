@@ -108,43 +108,55 @@ def kpis(
     period = PeriodCases(episodes, advice, start, end, config)
     reactions, windows = period.reaction_minutes(), period.warning_hours()
     made = [
-        _of_shares("SLAR", period.stop_losses_avoided(), config),
-        _made("PRR", period.profit_retained(), lambda values: bounded_mean(values, -1.0, 1.0), config),
-        _of_shares("TTDR", period.transitions_detected(), config),
-        _of_shares("FER", period.false_exits(), config),
-        _without_interval(_of_shares("FER_random", period.random_alerts_false(), config)),
-        _quantile("ERT_median", reactions, 0.5, config),
-        _quantile("ERT_p90", reactions, config.high_share, config),
-        _quantile("EAW_median", windows, 0.5, config),
-        _quantile("EAW_p10", windows, config.low_share, config),
-        _of_shares("MEC", period.mandatory_followed(), config),
+        share_kpi("SLAR", period.stop_losses_avoided(), config),
+        measured("PRR", period.profit_retained(), lambda values: bounded_mean(values, -1.0, 1.0), config),
+        share_kpi("TTDR", period.transitions_detected(), config),
+        share_kpi("FER", period.false_exits(), config),
+        _without_interval(share_kpi("FER_random", period.random_alerts_false(), config)),
+        quantile_kpi("ERT_median", reactions, 0.5, config),
+        quantile_kpi("ERT_p90", reactions, config.high_share, config),
+        quantile_kpi("EAW_median", windows, 0.5, config),
+        quantile_kpi("EAW_p10", windows, config.low_share, config),
+        share_kpi("MEC", period.mandatory_followed(), config),
         _alerts_per_week(period),
-        _of_shares("alerts_false", period.alerts_false(), config),
-        _quantile("acknowledge_median", period.acknowledge_minutes(), 0.5, config),
+        share_kpi("alerts_false", period.alerts_false(), config),
+        quantile_kpi("acknowledge_median", period.acknowledge_minutes(), 0.5, config),
     ]
     return KpiReport(start, end, tuple(made))
 
 
-def _of_shares(name: str, cases: Cases, config: KpisConfig) -> Kpi:
+def share_kpi(name: str, cases: Cases, config: KpisConfig) -> Kpi:
+    """Return the share of cases that are 1, with Wilson's interval."""
+
     def share(values: Sequence[float]) -> tuple[float, float, float]:
         found = sum(values) / len(values)
         return found, *wilson(found, len(values))
 
-    return _made(name, cases, share, config)
+    return measured(name, cases, share, config)
 
 
-def _quantile(name: str, cases: Cases, share: float, config: KpisConfig) -> Kpi:
-    return _made(name, cases, lambda values: quantile(values, share), config)
+def quantile_kpi(name: str, cases: Cases, share: float, config: KpisConfig) -> Kpi:
+    """Return a quantile of the cases with its interval."""
+    return measured(name, cases, lambda values: quantile(values, share), config)
 
 
-def _made(
+def measured(
     name: str,
     cases: Cases,
-    measure: Callable[[Sequence[float]], tuple[float, float, float]],
+    measure: Callable[[Sequence[float]], tuple[float, float | None, float | None]],
     config: KpisConfig,
 ) -> Kpi:
+    """Return a figure of cases, insufficient below the fewest that are asked for.
+
+    Args:
+        name: A target of this name counts, where there is one.
+        cases: What is counted; without any there is no value.
+        measure: Gives value, low and high of one case or more; None for an end that cannot be told.
+        config: The fewest cases, and targets.
+    """
     n = len(cases.values)
-    value, low, high = map(score, measure(cases.values)) if n else (None, None, None)
+    found = measure(cases.values) if n else (None, None, None)
+    value, low, high = (None if each is None else score(each) for each in found)
     target: Target | None = getattr(config.targets, name.lower(), None)
     said = [f"insufficient: {n} of {config.fewest} cases"] if n < config.fewest else []
     said += [f"{cases.left_out} {cases.why}"] if cases.left_out else []

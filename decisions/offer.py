@@ -13,7 +13,8 @@ import numpy as np
 from decisions.inputs import EdgeBand, HourInputs, Policy
 from grid.capital import Allocation, allocation
 from grid.economics import spacing_factor
-from grid.parameters import GridKind
+from grid.geometry import Spacing
+from grid.parameters import GridKind, GridParameters
 from grid.probation import Band, band_of, propose_probationary
 from grid.proposal import Proposal, Setting, propose
 from grid.state import GridState
@@ -137,6 +138,24 @@ def proposed_value(proposal: Proposal) -> dict[str, Any] | None:
         "loss_at_stop": proposal.stop_loss_quote,
         "form": dict(form.rows()),
     }
+
+
+def proposed_parameters(told: Mapping[str, Any]) -> GridParameters:
+    """Return the version that `proposed_value` told; raises DataInvalid where it is none."""
+    stop = told["stop_loss"]
+    return GridParameters(
+        version=told["version"],
+        lower=_decimal(told["lower"]),
+        upper=_decimal(told["upper"]),
+        levels=told["levels"],
+        spacing=Spacing(told["spacing"]),
+        amount_per_grid=_decimal(told["amount_per_grid"]),
+        stop_loss=None if stop is None else _decimal(stop),
+    )
+
+
+def _decimal(number: float) -> Decimal:
+    return Decimal(repr(number))
 
 
 def last_stopped(grids: tuple[GridState, ...]) -> GridState | None:

@@ -17,7 +17,8 @@ from tables import table
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(__file__).with_name("architecture.md")
 PACKAGES = (
-    "market", "regime", "grid", "exits", "decisions", "exchanges", "store", "notifications", "daemon",
+    "market", "regime", "grid", "exits", "decisions", "trading", "exchanges", "store", "notifications",
+    "backtest", "dashboard", "daemon",
 )  # fmt: skip
 KNOWS = {
     "market": "what a market is: hours, exact prices, candles, snapshots, costs, the ports, the error tree",
@@ -25,6 +26,9 @@ KNOWS = {
     "grid": "what a grid is: versions and history, economics, capital, the simulator in integers; pure",
     "exits": "when a grid has to end: four states and every trigger; pure",
     "decisions": "what to do, how sure and why: `evaluate()`, timers, outcomes, KPIs, calibration; pure",
+    "dashboard": "the market, the judgement and the record at a glance: page models, templates, rendering",
+    "backtest": "would it have made money: recorded hours through the desk, sweeps, reports",
+    "trading": "from a judgement to sized orders: universe, signals, rules, risk, pacing, execution; pure",
     "exchanges": "KuCoin, and a sandbox that speaks like it",
     "store": "the data repository: files, Git, snapshots in, records out",
     "notifications": "what the operator is told: words, outbox, channels",
@@ -39,6 +43,9 @@ PUT = {
     " that fired, in `exits/`",
     "another exit trigger": "one function in `exits/mandatory.py`, `latest_acceptable.py` or `warning.py`,"
     " its threshold and the presets it acts under in `exits/config.py`",
+    "another signal": "a file in `trading/signals/`, its name in `trading/signals/registry.py`, who may trade"
+    " by it in the policy's rows (`trading/rules.py`)",
+    "another reason not to trade": "`trading/reasons.py` with its meaning, where it is given, `make reasons`",
     "another check before a setup": "one function in `decisions/stopped.py`, in its place in the order",
     "another kind of record": "its form in `store/`, its path in `store/paths.py`, its check in"
     " `store/change_set.py` and `store/verify.py`",

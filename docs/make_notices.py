@@ -35,7 +35,7 @@ from decisions.recommendation import Kind as AdviceKind
 from decisions.timers import PastAdvice
 from exchanges.sandbox.faults import Fault
 from exchanges.sandbox.running import running_sandbox
-from exchanges.simulated import DEFAULT_SYMBOLS, SimulatedMarket
+from exchanges.sandbox.simulated import DEFAULT_SYMBOLS, SimulatedMarket
 from exits.states import ExitState
 from market.errors import NotifyFailed
 from market.hours import Hour

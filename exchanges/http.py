@@ -121,12 +121,22 @@ class HttpClient:
         return Answer(response.status_code, dict(response.headers), body, sent_at, seconds)
 
     async def _bounded_body(self, request: str, response: httpx.Response) -> bytes:
+        """Return the body, as soon as nothing in it can be larger than the bound; none of it is unpacked."""
         bound = self._settings.max_body_bytes
+        packing = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if packing != "identity":
+            problem = f"answer is packed ({packing:.20}), expected plain JSON of at most {bound} bytes"
+            raise AnswerMalformed(self._exchange, request, problem)
+        told = response.headers.get("Content-Length", "")
+        if told.isdecimal() and float(told) > bound:
+            problem = f"answer is larger than {bound} bytes: it says {told:.20} bytes"
+            raise AnswerMalformed(self._exchange, request, problem)
         body = bytearray()
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > bound:
-                raise AnswerMalformed(self._exchange, request, f"answer is larger than {bound} bytes")
+                problem = f"answer is larger than {bound} bytes: {len(body)} came and it goes on"
+                raise AnswerMalformed(self._exchange, request, problem)
         return bytes(body)
 
     async def aclose(self) -> None:

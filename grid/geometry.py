@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -62,10 +64,7 @@ class GridGeometry:
 
     def prices(self) -> tuple[int, ...]:
         """Return the `levels` + 1 prices, rising, each rounded half up to the increment."""
-        inner = range(1, self.levels)
-        price_of = _geometric_price if self.spacing is Spacing.GEOMETRIC else _arithmetic_price
-        between = (price_of(self.lower, self.upper, self.levels, i, self.increment) for i in inner)
-        return (self.lower, *between, self.upper)
+        return _prices(self.lower, self.upper, self.levels, self.spacing, self.increment)
 
     def spacing_bps(self) -> float:
         """Return the narrowest cell's width in bps of its lower price."""
@@ -79,7 +78,8 @@ class GridGeometry:
 
 def nearest_level(prices: Sequence[int], price: int) -> int:
     """Return the index of the price in the rising `prices` that is nearest, the lower one of two."""
-    return min(range(len(prices)), key=lambda i: (abs(prices[i] - price), i))
+    above = bisect_left(prices, price, 1, len(prices) - 1)  # of two or more, so that there is one below
+    return above - 1 if price - prices[above - 1] <= prices[above] - price else above
 
 
 def cells_of_width(
@@ -113,6 +113,23 @@ def geometric_prices(lower: Ints, upper: Ints, levels: Ints, increment: int) -> 
         prices[row, i] = _geometric_price(*bounds, int(levels[row]), i, increment)
     prices[:, 0] = lower
     return np.where(step >= 1.0, upper[:, None], prices)
+
+
+def arithmetic_prices(lower: Ints, upper: Ints, levels: Ints, increment: int) -> Ints:
+    """Return the prices of many arithmetic grids; arguments and shape as `geometric_prices`."""
+    step = np.arange(int(levels.max(initial=1)) + 1)[None, :]
+    cells = levels[:, None]
+    twice = 2 * (lower[:, None] * (cells - step) + upper[:, None] * step)
+    prices = (twice + cells * increment) // (2 * cells * increment) * increment
+    prices[:, 0] = lower
+    return np.where(step >= cells, upper[:, None], prices)
+
+
+@lru_cache(maxsize=256)  # a plan asks its geometry again and again
+def _prices(lower: int, upper: int, levels: int, spacing: Spacing, increment: int) -> tuple[int, ...]:
+    price_of = _geometric_price if spacing is Spacing.GEOMETRIC else _arithmetic_price
+    between = (price_of(lower, upper, levels, i, increment) for i in range(1, levels))
+    return (lower, *between, upper)
 
 
 def _arithmetic_price(lower: int, upper: int, levels: int, i: int, increment: int) -> int:

@@ -40,6 +40,7 @@ else:
 
 PPM = 1_000_000
 BLOCK = 2048  # bars that stay in the nearest cache while every ladder of a sweep passes them
+GROUP = 8  # bars of a block that a ladder of a sweep passes in one step where they do not reach it
 # what a run leaves, one row a ladder
 STATE, EARNED, CYCLED, CYCLES, STOPPED_AT, EXIT_SEEN, HELD_BARS, GIVEN_UP = range(8)
 RESULTS = 8
@@ -204,6 +205,66 @@ def _pass_bars(
     result[CYCLES], result[HELD_BARS] = cycles, held
 
 
+@inlined
+def _note_reach(low: Ints, high: Ints, lows: Ints, highs: Ints) -> int:
+    """Write the lowest low and the highest high of every `GROUP` bars; return how many groups there are."""
+    groups = 0
+    for start in range(0, len(low), GROUP):
+        lowest, highest = low[start], high[start]
+        for t in range(start + 1, min(start + GROUP, len(low))):
+            lowest, highest = min(lowest, low[t]), max(highest, high[t])
+        lows[groups], highs[groups] = lowest, highest
+        groups += 1
+    return groups
+
+
+@compiled
+def _pass_groups(
+    open_: Ints,
+    high: Ints,
+    low: Ints,
+    close: Ints,
+    lows: Ints,
+    highs: Ints,
+    before: int,
+    table: Ints,
+    facts: Ints,
+    worse: bool,  # noqa: FBT001
+    result: Ints,
+) -> None:
+    """Do as `_pass_bars` without values; groups whose low and high reach nothing are passed in one step."""
+    state, earned, cycled = result[STATE], result[EARNED], result[CYCLED]
+    cycles, held = result[CYCLES], result[HELD_BARS]
+    buy_at, sell_at, base = table[BUY_AT, state], table[SELL_AT, state], table[BASE, state]
+    since, count = 0, len(low)
+    for group in range(len(lows)):
+        if lows[group] > buy_at and highs[group] < sell_at:
+            continue
+        for t in range(group * GROUP, min((group + 1) * GROUP, count)):
+            if low[t] > buy_at and high[t] < sell_at:
+                continue
+            state, earned, cycled, cycles, seen = _pass_bar(
+                table, facts, state, earned, cycled, cycles, open_[t], high[t], low[t], close[t], worse
+            )
+            if base > 0:
+                held += t - since
+            since = t
+            if seen > 0:
+                result[STOPPED_AT], result[EXIT_SEEN] = before + t, seen
+                base, buy_at, sell_at = 0, NEVER_BELOW, NEVER_ABOVE
+            else:
+                buy_at, sell_at, base = table[BUY_AT, state], table[SELL_AT, state], table[BASE, state]
+            if cycled > MOST_PROFIT:
+                break
+        if cycled > MOST_PROFIT:
+            result[GIVEN_UP] = 1
+            break
+    if base > 0:
+        held += count - since
+    result[STATE], result[EARNED], result[CYCLED] = state, earned, cycled
+    result[CYCLES], result[HELD_BARS] = cycles, held
+
+
 @compiled
 def run(
     open_: Ints,
@@ -241,19 +302,24 @@ def sweep(
 ) -> None:
     """Carry many ladders over the same bars, a block of bars at a time.
 
+    What each group of bars reaches is noted once for all ladders; a ladder whose next buy and next sale a
+    group does not reach passes it in one step.
+
     Args:
         open_, high, low, close: As in `run`.
         tables, facts, results: One ladder a row, otherwise as in `run`.
         worse: As in `run`.
     """
-    nothing = np.empty(0, dtype=np.int64)
+    lows, highs = np.empty(BLOCK // GROUP, dtype=np.int64), np.empty(BLOCK // GROUP, dtype=np.int64)
     for start in range(0, len(low), BLOCK):
         end = min(start + BLOCK, len(low))
+        groups = _note_reach(low[start:end], high[start:end], lows, highs)
         for row in range(len(results)):
             if results[row, STOPPED_AT] < 0 and results[row, GIVEN_UP] == 0:
-                _pass_bars(
-                    open_[start:end], high[start:end], low[start:end], close[start:end], start,
-                    tables[row], facts[row], worse, results[row], nothing,
+                _pass_groups(
+                    open_[start:end], high[start:end], low[start:end], close[start:end],
+                    lows[:groups], highs[:groups], start,
+                    tables[row], facts[row], worse, results[row],
                 )  # fmt: skip
 
 

@@ -77,21 +77,24 @@ def of_plans(plans: list[GridPlan]) -> tuple[Ints, Ints]:
     width = max(plan.geometry.levels for plan in plans) + 1
     made = np.zeros((len(plans), ROWS, width), dtype=np.int64)
     facts = np.zeros((len(plans), FACTS), dtype=np.int64)
+    alike: dict[tuple[int, int, int], list[int]] = {}
     for row, plan in enumerate(plans):
-        first, levels = plan.first_level, plan.geometry.levels
-        made[row, :, : levels + 1] = tables(
-            np.array([plan.geometry.prices()], dtype=np.int64),
-            np.array([plan.sizes], dtype=np.int64),
-            np.array([levels]),
-            np.array([first]),
-            np.array([plan.quote]),
-            np.array([plan.idle_base]),
-            plan.costs.maker_ppm,
-            plan.through,
-            np.array([NEVER_BELOW if plan.stop_loss is None else plan.stop_loss]),
-            np.array([NEVER_ABOVE if plan.take_profit is None else plan.take_profit]),
-        )[0]
-        facts[row] = levels, first, plan.costs.taker_ppm, plan.costs.slippage_ppm
+        facts[row] = plan.geometry.levels, plan.first_level, plan.costs.taker_ppm, plan.costs.slippage_ppm
+        alike.setdefault((plan.geometry.levels, plan.costs.maker_ppm, plan.through), []).append(row)
+    for (levels, maker_ppm, through), rows in alike.items():
+        some = [plans[row] for row in rows]
+        made[rows, :, : levels + 1] = tables(
+            np.array([plan.geometry.prices() for plan in some], dtype=np.int64),
+            np.array([plan.sizes for plan in some], dtype=np.int64),
+            facts[rows, LEVELS],
+            facts[rows, FIRST],
+            np.array([plan.quote for plan in some]),
+            np.array([plan.idle_base for plan in some]),
+            maker_ppm,
+            through,
+            np.array([NEVER_BELOW if plan.stop_loss is None else plan.stop_loss for plan in some]),
+            np.array([NEVER_ABOVE if plan.take_profit is None else plan.take_profit for plan in some]),
+        )
     return made, facts
 
 
@@ -113,11 +116,27 @@ def fees_on(notional: Ints, rate_ppm: int) -> Ints:
     return fees
 
 
+def affordable(budget: Ints, price: Ints, rate_ppm: int) -> Ints:
+    """Return `market.costs.affordable` for many: floating point comes near, integers settle it."""
+
+    def cost(size: Ints) -> Ints:
+        return size * price + fees_on(size * price, rate_ppm)
+
+    size: Ints = (budget / (price * (1 + rate_ppm / PPM))).astype(np.int64)
+    for _ in range(2):
+        size = size + (cost(size + 1) <= budget) - (cost(size) > budget)
+    return size
+
+
 def _from_above(cells: Ints) -> Ints:
     """Return for each state the sum over the cells at and above it."""
-    return np.pad(np.cumsum(cells[:, ::-1], axis=1)[:, ::-1], ((0, 0), (0, 1)))
+    sums = np.zeros((len(cells), cells.shape[1] + 1), dtype=np.int64)
+    np.cumsum(cells[:, ::-1], axis=1, out=sums[:, -2::-1])
+    return sums
 
 
 def _from_below(cells: Ints) -> Ints:
     """Return for each state the sum over the cells below it."""
-    return np.pad(np.cumsum(cells, axis=1), ((0, 0), (1, 0)))
+    sums = np.zeros((len(cells), cells.shape[1] + 1), dtype=np.int64)
+    np.cumsum(cells, axis=1, out=sums[:, 1:])
+    return sums

@@ -17,7 +17,7 @@ from grid.geometry import FEWEST_LEVELS, MOST_LEVELS, GridGeometry, cells_of_wid
 from grid.plan import GridPlan, half_and_half
 from grid.simulation import BarPath, blank_results
 from market.candles import Bars, Floats, Ints
-from market.costs import PPM, OrderCosts
+from market.costs import OrderCosts
 from market.errors import DataInvalid
 
 DAY_H = 24
@@ -152,7 +152,7 @@ class _Grids:
         quote = value - base * start_price
         with_coin = np.maximum(levels - first, 1)
         each_cash, each_coin = quote // np.maximum(first, 1), base // with_coin
-        buying = _affordable(each_cash[:, None], prices[:, :-1], rule.maker_ppm)
+        buying = ladder.affordable(each_cash[:, None], prices[:, :-1], rule.maker_ppm)
         sizes = np.where(cell < first[:, None], buying, each_coin[:, None])
         sizes[cell >= levels[:, None]] = 0
         idle = np.where(first < levels, base - each_coin * with_coin, base)
@@ -230,15 +230,3 @@ def _day_extremes(bars: Bars, starts: Ints) -> tuple[Ints, Ints]:
     span = _span(bars)
     high, low = sliding_window_view(bars.high, span), sliding_window_view(bars.low, span)
     return high[starts + 1].max(axis=1), low[starts + 1].min(axis=1)
-
-
-def _affordable(budget: Ints, price: Ints, rate_ppm: int) -> Ints:
-    """Return `market.costs.affordable` for many: floating point comes near, integers settle it."""
-
-    def cost(size: Ints) -> Ints:
-        return size * price + ladder.fees_on(size * price, rate_ppm)
-
-    size: Ints = (budget / (price * (1 + rate_ppm / PPM))).astype(np.int64)
-    for _ in range(2):
-        size = size + (cost(size + 1) <= budget) - (cost(size) > budget)
-    return size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from market.candles import Candle
 from market.hours import Timeframe
+from market.orders import Balance, BestPrices, Order, OrderRequest
 from market.snapshot import Account, Ticker
 
 
@@ -98,3 +99,50 @@ class Exchange(CandleSource, Protocol):
         """Return balances and open orders of the market, None without keys."""
 
     async def aclose(self) -> None: ...
+
+
+class TradingExchange(Protocol):
+    """Where orders go: the mock of a backtest, paper over live prices, and, one day, an exchange.
+
+    Every call may raise ExchangeUnavailable or RateLimited, and then nobody knows what became of it: the
+    order is asked for by its client id, or placed again under the same one, which is one order.
+    """
+
+    async def place(self, request: OrderRequest) -> Order:
+        """Return what became of the order; one that is refused comes back rejected, with the code and words.
+
+        A client id that is known returns the order of that name as it stands, whatever is asked now.
+        """
+
+    async def cancel(self, client_id: str) -> Order:
+        """Return the order after it was cancelled; one that is closed already, as it is.
+
+        Raises:
+            RequestRefused: No order of this name.
+        """
+
+    async def order(self, client_id: str) -> Order | None:
+        """Return the order of this name, None where there is none."""
+
+    async def open_orders(self, key: str | None = None) -> tuple[Order, ...]:
+        """Return the orders that are open, in the order in which they were placed."""
+
+    async def balances(self) -> Mapping[str, Balance]:
+        """Return every coin of the account."""
+
+    async def best_prices(self, key: str) -> BestPrices | None:
+        """Return the best bid and ask, None before anything is known of the market."""
+
+
+class SimulatedTime(TradingExchange, Protocol):
+    """An exchange whose time is moved by whoever drives it, minute by minute."""
+
+    @property
+    def now_ts(self) -> int:
+        """Epoch seconds, a whole minute."""
+
+    def next_change(self, until_ts: int) -> int | None:
+        """Return the first minute's end in (now_ts, until_ts] at which an open order would change."""
+
+    def advance(self, to_ts: int) -> None:
+        """Let all minutes up to `to_ts` happen, one after the other."""

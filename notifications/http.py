@@ -103,11 +103,20 @@ class HttpClient:
         return Answer(response.status_code, dict(response.headers), body)
 
     async def _bounded_body(self, response: httpx.Response) -> bytes:
+        """Return the body, as soon as nothing in it can be larger than the bound; none of it is unpacked."""
+        larger = f"{self._channel}: answer is larger than {_MOST_BODY_BYTES} bytes"
+        packing = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if packing != "identity":
+            expected = f"expected at most {_MOST_BODY_BYTES} plain bytes"
+            raise Unanswered(f"{self._channel}: answer is packed ({packing:.20}), {expected}")
+        told = response.headers.get("Content-Length", "")
+        if told.isdecimal() and float(told) > _MOST_BODY_BYTES:
+            raise Unanswered(f"{larger}: it says {told:.20} bytes")
         body = bytearray()
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > _MOST_BODY_BYTES:
-                raise Unanswered(f"{self._channel}: answer is larger than {_MOST_BODY_BYTES} bytes")
+                raise Unanswered(f"{larger}: {len(body)} came and it goes on")
         return bytes(body)
 
     async def aclose(self) -> None:

@@ -82,6 +82,8 @@ class Outbox:
         self._shelf = Shelf(folder)
         for entry in list(self._shelf.waiting):
             for gone in set(entry.left) - set(self._senders):  # no longer configured
+                words = _words(entry.notice)
+                _log.warning("not told by a channel that was taken away", channel=gone, **words)
                 self._shelf.took(entry, gone)
 
     @property
@@ -93,6 +95,11 @@ class Outbox:
     def not_durable(self) -> int:
         """Return how many notices stand in memory only, or are further than the disk knows."""
         return self._shelf.not_durable
+
+    @property
+    def damaged(self) -> list[str]:
+        """Return the names of files whose notice could not be read, as long as they lie there."""
+        return self._shelf.damaged
 
     def waiting_for(self, name: str) -> int:
         """Return how many notices a channel has still to take."""

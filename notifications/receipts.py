@@ -95,8 +95,12 @@ class Receipts:
             return
         except (ValidationError, OSError) as error:
             # An emergency whose receipt is lost stops by itself; silence would be worse.
-            problem = error.strerror if isinstance(error, OSError) else f"{error.error_count()} problems"
-            _log.warning("receipts are damaged and were set aside", file=self._path.name, error=problem)
+            _log.warning(
+                "receipts are damaged and were set aside",
+                file=self._path.name,
+                error=_fault(error),
+                remedy="acknowledge on the phone what still sounds",
+            )
             with suppress(OSError):
                 self._path.rename(self._path.with_suffix(".damaged"))
             return
@@ -158,3 +162,11 @@ class Receipts:
             except OSError as error:
                 # A full disk must not keep an emergency from going out, nor send it twice.
                 _log.error("receipts could not be written", file=self._path.name, error=error.strerror)
+
+
+def _fault(error: ValidationError | OSError) -> str:
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    first = error.errors(include_url=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{field}: {first['msg']}" if field else str(first["msg"])

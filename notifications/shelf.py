@@ -7,22 +7,22 @@ import os
 import re
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import orjson
 import structlog
 
+from market.errors import DataInvalid
 from market.failpoints import reach
-from market.hours import instant_iso, parse_instant
 from notifications.durable import write_durably
-from notifications.notice import Kind, Level, Notice
+from notifications.notice import Notice
+from notifications.notice_file import decode_notice, encode_notice
 
 _log = structlog.get_logger("outbox")
 REMEMBERED = 5000
 _TAG = re.compile(rb"[0-9a-f]{64}")
+_NUMBERED = re.compile(r"([0-9]+)-.*\.json")
 
 
 @dataclass(slots=True)
@@ -61,9 +61,12 @@ class Shelf:
             with suppress(OSError):  # the next write of the same name replaces it
                 left.unlink()
         self._told = self._read_told()
-        paths = sorted(folder.glob("[0-9]*.json"))
-        self._next = 1 + max((int(path.name.split("-")[0]) for path in paths), default=0)
-        self.waiting = [entry for path in paths if (entry := self._read(path)) is not None]
+        self._damaged = set(folder.glob("*.damaged"))
+        numbers = {
+            path: int(named[1]) for path in folder.iterdir() if (named := _NUMBERED.fullmatch(path.name))
+        }
+        self._next = 1 + max(numbers.values(), default=0)
+        self.waiting = [entry for path in sorted(numbers) if (entry := self._read(path)) is not None]
 
     def knows(self, dedupe: str) -> bool:
         """Say whether a notice of this name is on its way or was told."""
@@ -74,6 +77,11 @@ class Shelf:
     def not_durable(self) -> int:
         """Return how many notices the disk does not know, or not as far as they are."""
         return len(self._owed)
+
+    @property
+    def damaged(self) -> list[str]:
+        """Return the names of files that held a notice, could not be read, and were not taken away since."""
+        return sorted(path.name for path in self._damaged if path.exists())
 
     def put(self, notice: Notice, at: datetime, channels: list[str]) -> None:
         """Make a notice durable, or keep it in memory where the disk takes nothing."""
@@ -106,7 +114,7 @@ class Shelf:
         """Bring a notice to the disk as it is now; owed where the disk does not take it."""
         try:
             if entry.left:
-                write_durably(entry.path, _as_json(entry))
+                write_durably(entry.path, encode_notice(entry.notice, entry.put_at, entry.left))
             else:
                 if not entry.is_noted:
                     self._note(entry.tag)
@@ -136,17 +144,27 @@ class Shelf:
             content = path.read_bytes()
         except OSError as error:
             _log.error("a notice's file cannot be read or removed", file=path.name, error=error.strerror)
+            if tag not in self._told:
+                self._damaged.add(path)
             return None
         try:
-            data = orjson.loads(content)
-            notice = _of_json(data)
-            put_at = parse_instant(data["put_at"]) if "put_at" in data else notice.at
-            return Waiting(path, tag, notice, put_at, list(map(str, data["left"])))
-        except (ValueError, TypeError, KeyError) as error:
-            _log.error("a notice is damaged and was set aside", file=path.name, error=str(error))
-            with suppress(OSError):
-                path.rename(path.with_suffix(".damaged"))
+            file = decode_notice(content, f"outbox/{path.name}")
+        except DataInvalid as error:
+            remedy = "read it there, look at the disk, then take it away"
+            _log.error(
+                "a notice is damaged and was set aside", file=path.name, error=str(error), remedy=remedy
+            )
+            aside = path.with_suffix(".damaged")
+            try:
+                path.rename(aside)
+            except OSError:  # it is looked at again at the next start
+                aside = path
+            self._damaged.add(aside)
             return None
+        entry = Waiting(path, tag, file.notice, file.put_at, list(file.left))
+        if not file.is_sealed:  # an earlier version wrote it
+            self._write(entry)
+        return entry
 
     def _read_told(self) -> OrderedDict[str, None]:
         """Return the remembered tags, newest last; a line that is no tag (cut short, damaged) is left out."""
@@ -158,7 +176,15 @@ class Shelf:
         except OSError as error:
             _log.error("what was told cannot be read", file=path.name, error=error.strerror)
             return OrderedDict()
-        tags = [line.decode() for line in lines if _TAG.fullmatch(line)][-REMEMBERED:]
+        tags = [line.decode() for line in lines if _TAG.fullmatch(line)]
+        if lost := len(lines) - 1 - len(tags) + bool(lines[-1]):
+            _log.warning(
+                "what was told is damaged",
+                file=path.name,
+                error=f"{lost} of {len(lines)} lines are no digests of 64 digits",
+                remedy="left out: what they named may be told once more",
+            )
+        tags = tags[-REMEMBERED:]
         if len(lines) > 2 * REMEMBERED or lines[-1]:
             try:
                 write_durably(path, "".join(f"{tag}\n" for tag in tags).encode())
@@ -187,31 +213,3 @@ class Shelf:
 
 def tag_of(dedupe: str) -> str:
     return hashlib.sha256(dedupe.encode()).hexdigest()
-
-
-def _as_json(entry: Waiting) -> bytes:
-    notice = entry.notice
-    return orjson.dumps(
-        {
-            **asdict(notice),
-            "level": notice.level.value,
-            "at": instant_iso(notice.at),
-            "put_at": instant_iso(entry.put_at),
-            "left": entry.left,
-        }
-    )
-
-
-def _of_json(data: dict[str, Any]) -> Notice:
-    return Notice(
-        dedupe=data["dedupe"],
-        market=data["market"],
-        level=Level(data["level"]),
-        title=data["title"],
-        body=data["body"],
-        at=parse_instant(data["at"]),
-        kind=Kind(data.get("kind", Kind.MARKET)),
-        grid_id=data.get("grid_id", ""),
-        exit_state=data.get("exit_state"),
-        decision=data.get("decision", ""),
-    )

@@ -67,8 +67,8 @@ class HistoryConfig(Section):
 class ScoreAnchors(Section):
     """How a metric's value becomes a score: 0 at the range end, 1 at the trend end, linear between."""
 
-    range_end: float
-    trend_end: float
+    range_end: float = Field(description="Here and beyond it the score is 0, all range.")
+    trend_end: float = Field(description="Here and beyond it the score is 1, all trend.")
     weight: int = Field(ge=0, le=20, description="Twentieths of T.")
 
     @model_validator(mode="after")

@@ -11,9 +11,9 @@ from typing import Any
 
 from decisions.actions import Answer
 from decisions.answering import Proposed, Set, check_answer, grid_after
+from decisions.offer import proposed_parameters
 from decisions.timers import PastAdvice
-from grid.geometry import Spacing
-from grid.parameters import GridKind, GridParameters
+from grid.parameters import GridKind
 from grid.record import GridRecord
 from market.errors import DataInvalid
 from market.hours import instant_iso
@@ -155,17 +155,4 @@ def proposed_of(file: DecisionFile) -> Proposed | None:
     told = file.proposed
     if told is None:
         return None
-    parameters = GridParameters(
-        version=told["version"],
-        lower=_decimal(told["lower"]),
-        upper=_decimal(told["upper"]),
-        levels=told["levels"],
-        spacing=Spacing(told["spacing"]),
-        amount_per_grid=_decimal(told["amount_per_grid"]),
-        stop_loss=None if told["stop_loss"] is None else _decimal(told["stop_loss"]),
-    )
-    return Proposed(GridKind(told["kind"]), parameters)
-
-
-def _decimal(number: float) -> Decimal:
-    return Decimal(repr(number))
+    return Proposed(GridKind(told["kind"]), proposed_parameters(told))

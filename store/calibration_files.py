@@ -95,7 +95,7 @@ def decode_calibration(data: bytes, path: str) -> CalibrationFile:
         DataInvalid: Names file, field, what was found and what was expected.
     """
     file = validated(CalibrationFile, yaml_text.load_record(data, path, SCHEMA_VERSION), path)
-    if calibration_path(file.key, file.month) != path:
+    if f"calibration/{file.key}/{file.month}.yaml" != path:
         raise DataInvalid(path, "key, month", f"{file.key} {file.month}, but the path names another")
     try:
         parse_instant(file.known_at)

@@ -11,6 +11,7 @@ from store import yaml_text
 from store.calibration_files import decode_calibration
 from store.candle_files import decode_candles
 from store.decision_files import check_decision, decision_of
+from store.desk_files import decode_desk
 from store.growth import grid_fault
 from store.kpi_files import decode_kpis
 from store.paths import (
@@ -18,14 +19,17 @@ from store.paths import (
     checked_path,
     classify,
     parse_candles,
+    parse_desk,
     parse_grid,
     parse_metrics,
     parse_shadow,
     parse_snapshot,
+    parse_trades,
 )
 from store.records import decode_metrics
 from store.shadow_files import decode_shadow
 from store.snapshots import decode_snapshot
+from store.trade_files import decode_trades
 
 _TRAILER = re.compile(r"[A-Z][A-Za-z-]*")
 MAX_FILES = 20_000
@@ -36,7 +40,7 @@ class ChangeSet:
     """What one commit brings.
 
     Attributes:
-        files: Path to complete bytes. They are renamed into place in this order, metrics files last.
+        files: Path to complete bytes. They are renamed into place in this order, marks last.
         message: First line of the commit.
         trailers: Name and value at the end of the commit message.
         removes: Corrupt files that go to quarantine in this same change-set.
@@ -54,8 +58,8 @@ class ChangeSet:
 
 
 def in_order(paths: Mapping[str, bytes]) -> list[str]:
-    """Return the order of renames: a metrics file is the mark of the judgement, so it comes last."""
-    return sorted(paths, key=lambda path: parse_metrics(path) is not None)
+    """Return the order of renames: the marks of a judgement and of a desk's hour come last."""
+    return sorted(paths, key=lambda path: bool(parse_metrics(path) or parse_desk(path)))
 
 
 def check_form(change_set: ChangeSet) -> None:
@@ -98,14 +102,24 @@ def check_content(change_set: ChangeSet) -> None:
             decode_metrics(data, path, metrics)
         elif shadow := parse_shadow(path):
             decode_shadow(data, path, shadow)
-        elif decision_of(path):
-            check_decision(data, path)
-        elif path.startswith("calibration/"):
-            decode_calibration(data, path)
-        elif path.startswith("kpis/"):
-            decode_kpis(data, path)
-        elif parse_grid(path):
-            if fault := grid_fault(path, data):
-                raise DataInvalid(path, "", fault)
-        elif path.endswith(".yaml") and classify(path) in (Kind.WRITE_ONCE, Kind.APPEND_ONLY):
-            yaml_text.load_all(data, path)
+        elif desk_hour := parse_desk(path):
+            decode_desk(data, path, desk_hour)
+        else:
+            _check_other(path, data)
+
+
+def _check_other(path: str, data: bytes) -> None:
+    """Check what is no hour's own."""
+    if decision_of(path):
+        check_decision(data, path)
+    elif parse_trades(path):
+        decode_trades(data, path)
+    elif path.startswith("calibration/"):
+        decode_calibration(data, path)
+    elif path.startswith("kpis/"):
+        decode_kpis(data, path)
+    elif parse_grid(path):
+        if fault := grid_fault(path, data):
+            raise DataInvalid(path, "", fault)
+    elif path.endswith(".yaml") and classify(path) in (Kind.WRITE_ONCE, Kind.APPEND_ONLY):
+        yaml_text.load_all(data, path)

@@ -23,8 +23,8 @@ from store.records import InputsYaml, VerdictName, inputs_yaml
 from store.seal import validated
 
 SCHEMA_VERSION = 1
-_ID = r"(?P<date>\d{4}-\d{2}-\d{2})/dec-[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!action-|eval-|yaml))*"
-_PATH = re.compile(
+_ID = r"(?P<date>\d{4}-\d{2}-\d{2})/dec-[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!action-|eval-|yaml)){0,230}"
+_PATH = re.compile(  # with every ending below the 255 bytes that a file's name may have
     rf"decisions/(?P<id>{_ID})(?:\.(?P<part>action-[1-9][0-9]{{0,3}}|eval-(?:24h|72h|7d)))?\.yaml"
 )
 Read = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

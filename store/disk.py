@@ -23,6 +23,7 @@ def write_synced(path: Path, data: bytes) -> None:
             rest = rest[os.write(handle, rest) :]
         reach("writer.before_fsync")
         os.fsync(handle)
+        reach("writer.after_fsync")
     finally:
         os.close(handle)
 

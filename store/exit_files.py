@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from store import disk, yaml_text
 SCHEMA_VERSION = 1
 _OPENING = b"\nfact: opening\n"
 _PATH = re.compile(rf"exit_states/(?P<key>{KEY_FORM})/(?P<day>\d{{4}}-\d{{2}}-\d{{2}})\.yaml")
+_LATELY = timedelta(days=1)  # what a death makes come again is told at the next start
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +121,32 @@ def exit_states_growth(evaluation: Evaluation, root: Path) -> dict[str, bytes]:
 
 
 def notices_growth(key: str, told: Sequence[ToldNotice], root: Path) -> dict[str, bytes]:
-    """Return the grown files of the days on which notices about a market's grids were told."""
+    """Return the grown files of the days on which notices about a market's grids were told.
+
+    What is recorded already is left out: after a death the same may be told again under its key, and a second
+    record would count as a second telling.
+    """
     grown: dict[str, bytes] = {}
     for notice in told:
+        if notice.key in _recorded(root, key, notice):
+            continue
         path = f"exit_states/{checked_key(key)}/{notice.at:%Y-%m-%d}.yaml"
         held = grown[path] if path in grown else disk.read(root / path)
         grown[path] = _grown(held, [notice.as_fact()])
     return grown
+
+
+def _recorded(root: Path, key: str, notice: ToldNotice) -> set[str]:
+    """Return the keys under which this stay of a grid in its state was lately recorded as told."""
+    try:
+        return {
+            each.key
+            for each in told_notices(root, key, f"{notice.at - _LATELY:%Y-%m-%d}")
+            if (each.grid_id, each.state, each.since, each.folded)
+            == (notice.grid_id, notice.state, notice.since, notice.folded)
+        }
+    except DataInvalid:
+        return set()  # rather recorded twice than not at all
 
 
 def _grown(held: bytes | None, facts: Sequence[Mapping[str, Any]]) -> bytes:

@@ -36,7 +36,7 @@ from store.seal import digest_of_bytes, digest_of_file
 
 _KNOWN_AT = re.compile(rb"^inputs:\n  known_at: '([^'\n]+)'$", re.MULTILINE)
 _DECISIONS = re.compile(rb"^decisions:\n((?:- [^\n]+\n)+)", re.MULTILINE)
-_FILES_KEPT = 4096
+_FILES_KEPT = 1024  # an hour asks for the last `PAST_HOURS` of its market: enough for 170 markets
 PAST_HOURS = 6
 
 

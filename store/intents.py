@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from market.errors import DataInvalid
 from store import disk
+from store.seal import validated
 
 _NAME = re.compile(r"(\d{1,18})\.json")
 
@@ -70,15 +72,15 @@ class Intents:
         """Return where the new bytes of the file number `place` of an intent wait."""
         return self.incoming / f"{number}-{place}.part"
 
-    def all(self) -> tuple[list[Intent], list[str]]:
-        """Return every intent, oldest first, and the names of those that cannot be read."""
-        found, unreadable = [], []
+    def all(self) -> tuple[list[Intent], dict[str, str]]:
+        """Return every intent, oldest first, and why those cannot be read that cannot, by name."""
+        found, unreadable = list[Intent](), dict[str, str]()
         for entry in sorted(self.folder.iterdir()):
             if _NAME.fullmatch(entry.name):
                 try:
-                    found.append(Intent.model_validate(orjson.loads(entry.read_bytes())))
-                except (ValidationError, orjson.JSONDecodeError):
-                    unreadable.append(entry.name)
+                    found.append(read_intent(entry.read_bytes(), f"intents/{entry.name}"))
+                except DataInvalid as error:
+                    unreadable[entry.name] = str(error)
         return sorted(found, key=lambda intent: intent.number), unreadable
 
     def set_aside(self, name: str) -> None:
@@ -97,6 +99,18 @@ class Intents:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number}.json"
+
+
+def read_intent(data: bytes, where: str) -> Intent:
+    """Return the intent that a file holds.
+
+    Raises:
+        DataInvalid: Names file, field, what was found and what was expected.
+    """
+    try:
+        return validated(Intent, orjson.loads(data), where)
+    except orjson.JSONDecodeError as error:
+        raise DataInvalid(where, "", f"not JSON: {error}; expected an intent") from None
 
 
 def digest(data: bytes) -> str:

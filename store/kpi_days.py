@@ -117,7 +117,7 @@ def kpis_file(
         used[grid.path] = grid.digest
         tolerated = rules.tolerated_missing_minutes
         episodes += episodes_of(root, record, window, shelf, rules.kpis, tolerated, start)
-    advice = [_known_by(found, end, known_at) for found in answered_between(root, start, end)]
+    advice = [known_by(found, end, known_at) for found in answered_between(root, start, end)]
     told = kpi_day(episodes, advice, day, first.opens_at, rules.kpis)
     return KpisFile(
         schema_version=1,
@@ -135,8 +135,8 @@ def kpis_file(
     )
 
 
-def _known_by(found: Recorded, end: datetime, known_at: datetime) -> PastAdvice:
-    """Return a recommendation with what was done before the day's end and recorded by `known_at`."""
+def known_by(found: Recorded, end: datetime, known_at: datetime) -> PastAdvice:
+    """Return a recommendation with what was done before `end` and recorded by `known_at`."""
     actions = [
         action
         for action in found.actions

@@ -9,7 +9,7 @@ from pathlib import Path
 from market.hours import Hour, hours_between
 from market.keys import checked_key
 from store import disk
-from store.paths import SnapshotName, parse_metrics, parse_snapshot, snapshot_folder
+from store.paths import SnapshotName, metrics_path, parse_metrics, parse_snapshot, snapshot_folder
 
 REFETCH_AFTER = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=6), timedelta(hours=24))
 JUDGE_AFTER = timedelta(minutes=30)
@@ -47,6 +47,12 @@ class Ledger:
 
     def newest_judged(self, key: str) -> Hour | None:
         return max(self.judged_hours(key), default=None)
+
+    def first_judged(self, key: str) -> Hour | None:
+        return min(self.judged_hours(key), default=None)
+
+    def is_judged(self, key: str, hour: Hour) -> bool:
+        return (self._root / metrics_path(key, hour)).is_file()
 
     def judged_hours(self, key: str) -> list[Hour]:
         """Return every hour that has a metrics file, oldest first."""

@@ -35,7 +35,9 @@ from store.decision_files import decision_of, evaluation_path, recommendation_of
 from store.minutes import MinuteShelf
 from store.paths import metrics_path
 from store.records import MetricsFile, NoAnalysisYaml, decode_metrics
+from store.seal import validated
 
+SCHEMA_VERSION = 1
 _TIME = re.compile(r"\d{6}(?:-.+)?")
 
 
@@ -165,6 +167,22 @@ def read_record(root: Path, key: str, hour: Hour) -> MetricsFile | None:
 def encode_evaluation(file: EvaluationFile) -> bytes:
     """Return the record as YAML; equal records give equal bytes."""
     return yaml_text.dump(file.model_dump(mode="json"))
+
+
+def decode_evaluation(data: bytes, path: str) -> EvaluationFile:
+    """Return the record in `data`, agreeing with its path.
+
+    Raises:
+        DataInvalid: Names file, field, what was found and what was expected.
+    """
+    file = validated(EvaluationFile, yaml_text.load_record(data, path, SCHEMA_VERSION), path)
+    named = decision_of(path)
+    if named is not None and named != (file.decision, f"eval-{file.outcome.get('horizon')}"):
+        found = f"{file.decision}, {file.outcome.get('horizon')}"
+        raise DataInvalid(path, "decision, outcome.horizon", f"{found}, but the path names another")
+    if encode_evaluation(file) != data:
+        raise DataInvalid(path, "", "not the bytes that this record is written with")
+    return file
 
 
 def evaluated(

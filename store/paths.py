@@ -34,12 +34,14 @@ _CANDLES = re.compile(
 )
 _METRICS = re.compile(rf"metrics/(?P<key>{KEY_FORM})/({_DATE})-(\d{{2}})\.yaml")
 _SHADOW = re.compile(rf"shadow/(?P<key>{KEY_FORM})/({_DATE})/(\d{{2}})\.yaml")
+_DESK = re.compile(rf"desk/({_DATE})/(\d{{2}})\.json")
+_TRADES = re.compile(r"trades/(\d{4})-(\d{2})\.jsonl")
 _CONFIG = re.compile(r"configs/([0-9a-f]{8,64})\.yaml")
 _GRID = re.compile(rf"grids/({_ID})\.yaml")
 _WRITE_ONCE = re.compile(
     rf"configs/[0-9a-f]{{8,64}}\.yaml|decisions/{_DATE}/dec-{_ID}\.yaml|calibration/{KEY_FORM}/\d{{4}}-\d{{2}}\.yaml|kpis/{_DATE}\.yaml"
 )
-_APPEND_ONLY = re.compile(rf"exit_states/{KEY_FORM}/{_DATE}\.yaml|trades/\d{{4}}-\d{{2}}\.jsonl")
+_APPEND_ONLY = re.compile(rf"exit_states/{KEY_FORM}/{_DATE}\.yaml")
 OWNED = (
     "snapshots",
     "candles",
@@ -50,6 +52,7 @@ OWNED = (
     "configs",
     "kpis",
     "exit_states",
+    "desk",
     "trades",
     "grids",
     "quarantine",
@@ -97,6 +100,16 @@ def metrics_path(key: str, hour: Hour) -> str:
 def shadow_path(key: str, hour: Hour) -> str:
     """Return where the shadow configuration's judgement of an hour lies."""
     return f"shadow/{checked_key(key)}/{hour.opens_at:%Y-%m-%d/%H}.yaml"
+
+
+def desk_path(hour: Hour) -> str:
+    """Return where the paper desk's hour lies."""
+    return f"desk/{hour.opens_at:%Y-%m-%d/%H}.json"
+
+
+def trades_path(exit_at: datetime) -> str:
+    """Return where a trade that ended at `exit_at` is told: in the month of its exit."""
+    return f"trades/{exit_at:%Y-%m}.jsonl"
 
 
 def config_path(config_hash: str) -> str:
@@ -179,6 +192,24 @@ def parse_shadow(path: str) -> tuple[str, Hour] | None:
     return _key_and_hour(_SHADOW, path)
 
 
+def parse_desk(path: str) -> Hour | None:
+    """Return the hour of a desk file's path, None for any other path."""
+    found = _DESK.fullmatch(path)
+    try:
+        return None if found is None else Hour.parse("T".join(found.groups()))
+    except ValueError:
+        return None
+
+
+def parse_trades(path: str) -> datetime | None:
+    """Return the month of a trade log's path, None for any other path."""
+    found = _TRADES.fullmatch(path)
+    try:
+        return None if found is None else datetime(int(found[1]), int(found[2]), 1, tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def _key_and_hour(form: re.Pattern[str], path: str) -> tuple[str, Hour] | None:
     found = form.fullmatch(path)
     if not found:
@@ -202,9 +233,9 @@ def classify(path: str) -> Kind:
     if folder not in OWNED:
         return Kind.FOREIGN
     dated = parse_snapshot(path) or parse_candles(path) or parse_metrics(path) or parse_shadow(path)
-    if dated or _WRITE_ONCE.fullmatch(path):
+    if dated or parse_desk(path) or _WRITE_ONCE.fullmatch(path):
         return Kind.WRITE_ONCE
-    if _APPEND_ONLY.fullmatch(path):
+    if parse_trades(path) or _APPEND_ONLY.fullmatch(path):
         return Kind.APPEND_ONLY
     if _GRID.fullmatch(path):
         return Kind.VERSIONED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +21,11 @@ from market.hours import HOUR_S, Hour, Timeframe
 from market.snapshot import MarketSnapshot, Source, build_snapshot
 from market.units import quantized
 from store.candle_files import candle_files, month_start_ts
+from store.disk import sync_folder
 
 DAY_S = 24 * HOUR_S
 VOLUME_DECIMALS = 8
+_AGAIN = "record or export it again"
 COLUMNS = ("ts", "open", "high", "low", "close", "volume")
 _NAME = re.compile(
     r"(?P<exchange>[A-Z0-9]+)_(?P<symbol>[A-Z0-9]+-[A-Z0-9]+)_(?P<timeframe>1m|5m|15m|1h|4h)"
@@ -180,7 +183,7 @@ Kind = Literal["time", "text", "integer", "number", "truth"]
 def write_table(
     path: Path, columns: Mapping[str, Kind], batches: Iterable[Mapping[str, Sequence[Any]]]
 ) -> None:
-    """Write a parquet file, batch by batch; it is there as a whole or not at all.
+    """Write a parquet file, batch by batch; it is there and on the disk as a whole, or not at all.
 
     Args:
         path: Replaced where there is one.
@@ -208,12 +211,25 @@ def write_table(
     schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
     part = path.with_name(f".{path.name}.part")
     try:
-        with parquet.ParquetWriter(part, schema) as writer:
+        with parquet.ParquetWriter(part, schema, write_page_checksum=True) as writer:
             for batch in batches:
                 writer.write_table(pa.table(dict(batch), schema=schema))
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
         part.replace(path)
+        sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def read_table(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return columns of a parquet file that `write_table` wrote; text as objects.
+
+    Raises:
+        ConfigInvalid: pyarrow is not installed; names the extra.
+        DataInvalid: Not readable, or a column is not there.
+    """
+    return dict(zip(names, _parquet_columns(path, names), strict=True))
 
 
 def parse_name(path: Path) -> RecordedFile | None:
@@ -391,10 +407,14 @@ def _parquet_columns(path: Path, names: Sequence[str] = COLUMNS) -> list[NDArray
             f"{path.name}: reading parquet needs the extra `data`: pip install 'regimed[data]'"
         ) from None
     try:
-        table = parquet.read_table(path, columns=list(names), memory_map=True)
+        table = parquet.read_table(
+            path, columns=list(names), memory_map=True, page_checksum_verification=True
+        )
         return [table.column(name).to_numpy() for name in names]
     except (ArrowException, OSError, KeyError) as error:
-        raise DataInvalid(path.name, "", f"not a readable parquet file: {str(error)[:200]}") from None
+        raise DataInvalid(
+            path.name, "", f"not a readable parquet file: {str(error)[:200]}; {_AGAIN}"
+        ) from None
 
 
 def _csv_columns(path: Path) -> list[NDArray[Any]]:
@@ -403,7 +423,9 @@ def _csv_columns(path: Path) -> list[NDArray[Any]]:
             rows = list(csv.DictReader(handle))
         return [np.array([row[name] for row in rows], dtype=np.float64) for name in COLUMNS]
     except (KeyError, TypeError, ValueError, OSError) as error:
-        raise DataInvalid(path.name, "", f"not CSV with the columns {', '.join(COLUMNS)}: {error}") from None
+        raise DataInvalid(
+            path.name, "", f"not CSV with the columns {', '.join(COLUMNS)}: {error}; {_AGAIN}"
+        ) from None
 
 
 def _check(made: RecordedSeries, where: str) -> None:
@@ -411,8 +433,10 @@ def _check(made: RecordedSeries, where: str) -> None:
     if not len(made):
         raise DataInvalid(where, "", "no rows, expected at least one")
     prices = np.stack([made.open, made.high, made.low, made.close])
-    if not np.isfinite(prices).all() or not np.isfinite(made.volume).all():
-        raise DataInvalid(where, "", "a value is missing or infinite, expected numbers")
+    known = np.isfinite(prices).all(axis=0) & np.isfinite(made.volume)
+    if not known.all():
+        row = int(np.flatnonzero(~known)[0])
+        raise DataInvalid(where, f"row {row}", "a value is missing or infinite, expected numbers")
     if np.any(np.diff(made.ts) <= 0) or np.any(made.ts % step):
         raise DataInvalid(where, "ts", f"expected rising multiples of {step} seconds, each once")
     wrong = (prices[2] <= 0) | (prices[2] > prices.min(axis=0)) | (prices[1] < prices.max(axis=0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Protocol
 
 import numpy as np
 
@@ -13,11 +14,20 @@ from market.hours import HOUR_S, Hour, Timeframe
 from market.snapshot import MINUTES
 from market.units import DEFAULT_PRICE_SCALE, MAX_DECIMALS
 from market.window import MarketWindow, WindowQuality
-from store.recorded import RecordedMarket, RecordedSeries
+from store.recorded import RecordedSeries
 
 _COARSE = (Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.H4)
 _VOLUME_SCALE = 10**8
 DAY_S = 24 * HOUR_S
+
+
+class Candles(Protocol):
+    """One market's recorded files."""
+
+    @property
+    def symbol(self) -> str: ...
+
+    def series(self, timeframe: Timeframe) -> RecordedSeries | None: ...
 
 
 class RecordedWindows:
@@ -26,13 +36,19 @@ class RecordedWindows:
     Args:
         market: One venue's files.
         timeframes: Days of each timeframe that the engine asks for.
+        least_scale: Of prices; a finer one where a price needs it.
     """
 
-    def __init__(self, market: RecordedMarket, timeframes: Mapping[Timeframe, int]) -> None:
+    def __init__(
+        self,
+        market: Candles,
+        timeframes: Mapping[Timeframe, int],
+        least_scale: int = DEFAULT_PRICE_SCALE,
+    ) -> None:
         self._timeframes = dict(timeframes)
         told = {each: found for each in Timeframe if (found := market.series(each)) is not None}
         self.symbol = market.symbol
-        self._price_scale = max(_price_scale(one, market.symbol) for one in told.values())
+        self._price_scale = max(_price_scale(one, market.symbol, least_scale) for one in told.values())
         self._minutes = _bars(told[Timeframe.M1], self._price_scale) if Timeframe.M1 in told else None
         self._bars: dict[Timeframe, Bars] = {}
         finer = [] if self._minutes is None else [self._minutes]
@@ -100,10 +116,10 @@ class RecordedWindows:
         return WindowQuality(missing=MINUTES - had, missing_24h=(hour.close_ts - first) // 60 - day)
 
 
-def _price_scale(series: RecordedSeries, symbol: str) -> int:
-    """Return the smallest scale, 100 or more, at which every price is a whole number."""
+def _price_scale(series: RecordedSeries, symbol: str, least: int) -> int:
+    """Return the smallest scale, `least` or more, at which every price is a whole number."""
     prices = np.concatenate([series.open, series.high, series.low, series.close])
-    scale = DEFAULT_PRICE_SCALE
+    scale = least
     while not np.array_equal(np.rint(prices * scale) / scale, prices):
         scale *= 10
         if scale > 10**MAX_DECIMALS:

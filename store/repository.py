@@ -12,9 +12,11 @@ from pathlib import Path
 import git
 
 from market.errors import PushFailed, RepositoryUnusable
+from market.hours import instant_of_ts
 from market.ports import Clock
 from store.git import GitCommands, GitFailed, checked_remote, git_environment, live_git_processes
 from store.remote import REMOTE, Remote, remote_problem
+from store.restored import Restored, note_restored
 
 _SETTINGS = {
     "core.fsync": "committed,loose-object,reference",
@@ -40,6 +42,7 @@ _LOCKS = (
     "objects/info/commit-graphs/commit-graph-chain.lock",
     "objects/pack/multi-pack-index.lock",
 )
+INDEX_TIMEOUT_S = 240.0  # a cold disk looks at every file of years; the start-up probe waits longer
 _README = b"""# Data repository of regimed
 
 Every hour of every market as it was collected and judged. Snapshots, candles and records are written
@@ -151,9 +154,10 @@ class Repository:
             repository.configure(remote)
             theirs = None if remote is None else _fetched(repository, remote, branch, timeout_s)
             if theirs is not None:
+                note_restored(root, Restored(at=at, commit=theirs, committed_at=repository.made_at(theirs)))
                 repository.git.run("update-ref", f"refs/heads/{branch}", theirs)
-                repository.git.run("reset", "--quiet", "--hard")
-        except (GitFailed, git.GitError, PushFailed) as error:
+                repository.git.run("reset", "--quiet", "--hard", timeout_s=timeout_s)
+        except (GitFailed, git.GitError, PushFailed, OSError) as error:
             shutil.rmtree(root / ".git", ignore_errors=True)  # ours, and without a commit
             if isinstance(error, PushFailed):
                 raise
@@ -226,6 +230,10 @@ class Repository:
         """Return the newest commit that touched `path` (slow: walks the history)."""
         return self.git.text("log", "-1", "--format=%H", f"refs/heads/{self.branch}", "--", path)
 
+    def made_at(self, commit: str) -> datetime:
+        """Return when a commit was made."""
+        return instant_of_ts(int(self.git.text("show", "--no-patch", "--format=%ct", commit)))
+
     def commit(self, commits: Sequence[Commit]) -> list[str]:
         """Make commits one after the other in one fast-import, and return their names.
 
@@ -255,9 +263,9 @@ class Repository:
     def refresh_index(self) -> None:
         """Bring the index to the newest commit, so that `git status` tells an operator the truth."""
         # --reset, not -m: a file that grew since the last refresh differs from the index, and that is right
-        self.git.run("read-tree", "--reset", f"refs/heads/{self.branch}")
+        self.git.run("read-tree", "--reset", f"refs/heads/{self.branch}", timeout_s=INDEX_TIMEOUT_S)
         try:
-            self.git.run("update-index", "-q", "--refresh")
+            self.git.run("update-index", "-q", "--refresh", timeout_s=INDEX_TIMEOUT_S)
         except GitFailed as error:
             if error.problem and "needs update" not in error.problem:
                 raise

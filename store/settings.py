@@ -23,6 +23,12 @@ class StoreSettings(BaseModel):
         None, description="Intents, outbox, index and socket; {base_path}.state if left out."
     )
     push_timeout_s: float = Field(60.0, gt=0, le=600, description="Deadline of a push or fetch, seconds.")
+    clone_timeout_s: float = Field(
+        480.0,
+        gt=0,
+        le=86_400,
+        description="Deadline of the clone that fills an empty folder, seconds; below the start-up probe's.",
+    )
     queue_bound: int = Field(256, ge=1, le=10_000, description="Change-sets that may wait for the writer.")
     cache_bytes: int = Field(256_000_000, ge=1_000_000, description="Decoded columns held in memory, bytes.")
     author_name: str = Field("regimed", pattern=r"^[^<>\n]+$", description="Name on each commit.")

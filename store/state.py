@@ -31,7 +31,11 @@ class PushOutcome:
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """How the store does; ages are for the caller to compute from the instants."""
+    """How the store does; ages are for the caller to compute from the instants.
+
+    Attributes:
+        last_commit_error: Why nothing new enters the history: files that cannot be written, or Git.
+    """
 
     queue_depth: int
     uncommitted: int
@@ -59,6 +63,7 @@ class Progress:
     commits: int = 0
     unpushed: deque[int] = field(default_factory=deque)
     last_push_error: str | None = None
+    last_write_error: str | None = None
     last_commit_error: str | None = None
     refused: dict[str, str] = field(default_factory=dict)
     quarantined: deque[str] = field(default_factory=lambda: deque(maxlen=100))
@@ -80,6 +85,12 @@ class Observer:
 
     def restored(self, path: str, reason: str) -> None:
         """A damaged file got the bytes back that the history holds."""
+
+    def set_aside(self, path: str, reason: str) -> None:
+        """An intent cannot be read: its files are what the disk and the history say."""
+
+    def cloning(self, remote: str, timeout_s: float) -> None:
+        """There is no repository yet, and the remote is asked for its history."""
 
     def pushed(self, commits: int, seconds: float) -> None:
         """So many commits reached the remote."""

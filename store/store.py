@@ -33,12 +33,14 @@ from store.decision_files import (
     decision_of,
     decision_path,
     decode_action,
+    decode_decision,
     encode,
     is_action,
     restamped_action,
 )
-from store.exit_files import ToldNotice, exit_states_growth, notices_growth
-from store.git import GitCommands, GitFailed, child_processes, git_environment
+from store.desk_files import DeskFile, DeskRecord, newest_desk
+from store.exit_files import ToldNotice, exit_states_growth, exit_states_path, notices_growth
+from store.git import GitCommands, GitFailed, child_processes, git_environment, shown_remote
 from store.grids import GridShelf, judge_of
 from store.inputs import InputReader
 from store.intents import Intents
@@ -47,17 +49,21 @@ from store.lock import RepositoryLock
 from store.merge import MergePlan
 from store.paths import (
     OWNED,
+    Kind,
     SnapshotName,
+    classify,
     config_path,
     metrics_path,
     parse_candles,
+    parse_desk,
     parse_metrics,
     parse_shadow,
     parse_snapshot,
+    parse_trades,
 )
 from store.quarantine import quarantine_change_set
 from store.reader import Fault, SnapshotReader
-from store.records import encode_metrics, metrics_file
+from store.records import MetricsFile, encode_metrics, metrics_file
 from store.regime_rows import EVERYTHING
 from store.remote import Counts, Remote, end_remote_calls, is_diverged, remote_problem
 from store.repository import Identity, Repository, is_blank
@@ -66,7 +72,9 @@ from store.settings import StoreSettings
 from store.shadow_files import ShadowRecord, ShadowShelf
 from store.snapshots import decode_snapshot, encode_snapshot
 from store.state import Observer, Progress, PushOutcome, Recorded, StoreState
+from store.trade_files import trades_growth
 from store.writer import Writer
+from trading.trades import TradeRecord
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -247,6 +255,8 @@ class Store:
             evaluation.outcome if found is None else f"{found.verdict.value} {found.confidence.value:.2f}"
         )
         files, advice = await self._in_reader(_written, evaluation, self.root)
+        if not await self._sound({exit_states_path(inputs.key, inputs.hour)} & files.keys()):
+            files, advice = await self._in_reader(_written, evaluation, self.root)
         beside = {} if shadow is None else {shadow.path: shadow.data}
         change_set = ChangeSet(
             files=beside | files,
@@ -272,8 +282,8 @@ class Store:
         await self._in_reader(self._inputs.remember, inputs.key, before, digests)
         return recorded
 
-    async def record_notices(self, key: str, told: Sequence[ToldNotice]) -> Recorded:
-        """Record what the operator was told of a market's exit states.
+    async def record_notices(self, key: str, told: Sequence[ToldNotice]) -> Recorded | None:
+        """Record what the operator was told of a market's exit states; None where it is recorded already.
 
         Args:
             key: Market.
@@ -285,9 +295,106 @@ class Store:
         """
         async with self._growing[key]:
             files = await self._in_reader(notices_growth, key, told, self.root)
+            if not await self._sound(files):
+                files = await self._in_reader(notices_growth, key, told, self.root)
+            if not files:
+                return None
             states = ", ".join(dict.fromkeys(f"{notice.grid_id} {notice.state}" for notice in told))
             change_set = ChangeSet(files, f"[notice] {key}: {states}"[:500])
             return await self._recorded(change_set, next(iter(files)))
+
+    async def judgement(self, key: str, hour: Hour) -> MetricsFile | None:
+        """Return the recorded judgement of an hour, None where there is none; a damaged one is restored.
+
+        Raises:
+            DataInvalid: A corrupt record that could neither be restored nor be moved away.
+        """
+        while True:
+            try:
+                return await self._in_reader(self._inputs.record, key, hour)
+            except DataInvalid as error:
+                if not await self._quarantine(Fault(error.where, str(error))):
+                    raise
+
+    async def mend_hour(self, key: str, hour: Hour) -> None:
+        """Restore a recorded hour and its advice where they are not what the history holds, or damaged.
+
+        A start shows and tells by them, and the next hour names their digest: a flipped bit that leaves a
+        valid record would be named for ever.
+        """
+        await self._as_committed(metrics_path(key, hour))
+        for day in (hour.plus(-24), hour):  # so far back a telling is looked for
+            await self._as_committed(exit_states_path(key, day))
+        try:
+            record = await self.judgement(key, hour)
+        except DataInvalid:
+            return  # neither restored nor moved: whoever reads it says so
+        for path in map(decision_path, () if record is None else record.decisions):
+            await self._as_committed(path)
+            data = await self._in_reader(disk.read, self.root / path)
+            try:
+                decode_decision(data or b"", path)
+            except DataInvalid as error:
+                if data is not None:
+                    await self._quarantine(Fault(path, str(error)))
+
+    async def _as_committed(self, path: str) -> bool:
+        """Restore a file where it is not what the history holds; says whether it was restored."""
+        try:
+            if not await self._in_writer(self._writer.restored, path):
+                return False
+        except (OSError, GitFailed) as error:
+            self._progress.last_commit_error = f"comparison of {path} with the history: {error}"
+            return False
+        self._observer.restored(path, f"{path}: not the bytes that the history holds")
+        return True
+
+    async def _sound(self, grown: Iterable[str]) -> bool:
+        """Say whether the files that are to grow are what the history holds; the others are restored.
+
+        A flipped bit in what is there already would be committed with what is added.
+        """
+        return not any([await self._as_committed(path) for path in grown if (self.root / path).exists()])
+
+    async def newest_desk(self) -> DeskFile | None:
+        """Return the desk's newest record, None before its first hour; a damaged one is restored.
+
+        Raises:
+            DataInvalid: A corrupt record that could neither be restored nor be moved away.
+        """
+        while True:
+            try:
+                return await self._in_reader(newest_desk, self.root)
+            except DataInvalid as error:
+                if not await self._quarantine(Fault(error.where, str(error))):
+                    raise
+
+    async def commit_desk(self, record: DeskRecord, closed: Sequence[TradeRecord], did: str) -> Recorded:
+        """Record an hour of the desk and the trades that ended in it in one commit.
+
+        Args:
+            record: The hour.
+            closed: Trades that ended.
+            did: What was done, in a few words.
+
+        Raises:
+            DataInvalid: The trade log is damaged, and the history holds no better one.
+            HistoryRefused: The hour is there already, with other content.
+            CommitFailed: Not in the history (yet); what is durable is committed by a later call.
+        """
+        async with self._growing["desk"]:
+            try:
+                trades = await self._in_reader(trades_growth, self.root, closed)
+            except DataInvalid as error:
+                if not await self._quarantine(Fault(error.where, str(error))):
+                    raise
+                trades = await self._in_reader(trades_growth, self.root, closed)
+            change_set = ChangeSet(
+                {**trades, record.path: record.data},
+                f"[desk] {record.file.of_hour}: {did}",
+                {"Config-Hash": record.file.config_hash},
+            )
+            return await self._recorded(change_set, record.path)
 
     async def recent_advice(self, key: str, until: Hour, since: Hour | None = None) -> Sequence[PastAdvice]:
         """Return the advice of the last hours up to `until` with what was done about it, oldest first.
@@ -424,7 +531,7 @@ class Store:
         if self._settings.remote is None:
             return {}
         try:
-            theirs = await self._in_remote(self._remote.fetch, timeout_s or self._settings.push_timeout_s)
+            theirs = await self._in_remote(self._fetch, timeout_s or self._settings.push_timeout_s)
         except GitFailed as error:
             raise PushFailed(remote_problem(self._settings.remote, error)) from None
         if theirs is None:
@@ -450,6 +557,7 @@ class Store:
         """
         reach("index.before_refresh")
         await self._in_writer(self._refresh_index)
+        reach("index.after_refresh")
 
     async def maintain(self) -> Counts:
         """Pack the repository; call it daily, between cycles.
@@ -473,7 +581,7 @@ class Store:
             last_push_error=p.last_push_error,
             refused_from_outside=dict(p.refused),
             quarantined=tuple(p.quarantined),
-            last_commit_error=p.last_commit_error,
+            last_commit_error=p.last_write_error or p.last_commit_error,
             cache=self._reader.counts,
             counts=p.counts,
             maintained_at=p.maintained_at,
@@ -508,6 +616,8 @@ class Store:
         s = self._settings
         identity = Identity(s.author_name, s.author_email)
         if create and is_blank(self.root):
+            if s.remote is not None:
+                self._observer.cloning(shown_remote(s.remote), s.clone_timeout_s)
             Repository.create(
                 self.root,
                 self._clock.now(),
@@ -515,7 +625,7 @@ class Store:
                 identity,
                 self._environment,
                 s.remote,
-                s.push_timeout_s,
+                s.clone_timeout_s,
             ).close()
         repository = self._opened = Repository.open(self.root, s.branch, identity, self._environment)
         self.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -526,6 +636,8 @@ class Store:
         self._writer = Writer(repository, intents)
         self._remote = Remote(GitCommands(git.Git(self.root), self._environment), s.branch)
         self._progress.recovery = self._writer.recover()
+        for name, reason in self._progress.recovery.unreadable.items():
+            self._observer.set_aside(f"intents/{name}", reason)
         self._progress.unpushed = deque(self._remote.unpushed() if s.remote else [])
         self._commit_waiting()
         repository.refresh_index()
@@ -547,7 +659,7 @@ class Store:
             files[path] = data
         if files:
             what = f"[adopt] {len(files)} files that lay here uncommitted"
-            self._writer.hand_over(ChangeSet(files, what), self._clock.now())
+            self._handed_over(ChangeSet(files, what))
         return bool(files)
 
     def _close(self) -> None:
@@ -563,7 +675,7 @@ class Store:
             return name.path, None
         what = "complete" if snapshot.is_complete else f"{len(snapshot.missing)} minutes missing"
         change_set = ChangeSet({name.path: data}, f"[snapshot] {snapshot.key} {snapshot.hour}: {what}")
-        return name.path, self._writer.hand_over(change_set, self._clock.now(), held=True)
+        return name.path, self._handed_over(change_set, held=True)
 
     def _snapshot_name(self, snapshot: MarketSnapshot) -> tuple[SnapshotName, bool]:
         """Return the file's name, and whether it tells anything that is not there yet."""
@@ -597,6 +709,7 @@ class Store:
         made = {name for name in names.values() if name}
         self._progress.last_commit_error = None
         if made:
+            self._progress.last_write_error = None
             self._progress.commits += len(made)
             if self._settings.remote is not None:
                 self._progress.unpushed.extend([int(self._clock.now().timestamp())] * len(made))
@@ -644,11 +757,24 @@ class Store:
                 self._commit_names.pop(number, None)
 
     def _hand_over(self, change_set: ChangeSet, joins: tuple[int, ...]) -> int | None:
-        number = self._writer.hand_over(change_set, self._clock.now(), joins=joins)
+        number = self._handed_over(change_set, joins=joins)
         if number is None:
             self._writer.release()  # what is there already may still wait for its commit
         else:
             self._wanted.add(number)
+        return number
+
+    def _handed_over(
+        self, change_set: ChangeSet, *, held: bool = False, joins: tuple[int, ...] = ()
+    ) -> int | None:
+        """Hand over, and remember a disk that refuses until it takes something again."""
+        try:
+            number = self._writer.hand_over(change_set, self._clock.now(), held=held, joins=joins)
+        except CommitFailed as error:
+            self._progress.last_write_error = str(error)
+            raise
+        if number is not None:
+            self._progress.last_write_error = None
         return number
 
     def _committed_bytes(self, path: str) -> bytes | None:
@@ -687,13 +813,16 @@ class Store:
         at = instant_iso(self._clock.now())
         try:
             judged = parse_metrics(fault.path)
-            is_record = judged is not None or bool(decision_of(fault.path) or parse_shadow(fault.path))
+            said = (decision_of, parse_shadow, parse_desk, parse_trades)
+            is_record = judged is not None or any(parse(fault.path) for parse in said)
             if is_record and await self._in_writer(self._writer.restored, fault.path):
                 # An hour is judged and advised once: what the history holds is what was said.
                 if judged is not None:
                     await self._in_reader(self._inputs.notice, *judged)
                 self._observer.restored(fault.path, fault.reason)
                 return True
+            if classify(fault.path) is not Kind.WRITE_ONCE:
+                return False  # what grows is kept, damaged or not: nothing could take its place
             change_set = await self._in_writer(quarantine_change_set, self.root, fault, at)
             if change_set is None:
                 return False
@@ -706,6 +835,12 @@ class Store:
         return True
 
     # -- the remote's thread
+
+    def _fetch(self, timeout_s: float) -> str | None:
+        reach("fetch.before")
+        theirs = self._remote.fetch(timeout_s)
+        reach("fetch.after")
+        return theirs
 
     def _push(self, timeout_s: float) -> None:
         reach("push.before")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import git
 
 from market.errors import DataInvalid, RepositoryUnusable
-from market.hours import Hour
+from market.hours import Hour, parse_instant
 from store import disk, yaml_text
 from store.agreement import across_files
 from store.calibration_files import decode_calibration
 from store.candle_files import CandlePart, decode_candles
 from store.columns import HourColumns, columns_of
 from store.decision_files import check_decision, decision_of
+from store.desk_files import DeskFile, decode_desk
 from store.git import GitCommands, GitFailed, blob_id, git_environment
 from store.growth import grid_fault
 from store.history import HistoryModel, commits_of, hours_lost
@@ -25,17 +27,22 @@ from store.paths import (
     Kind,
     classify,
     config_path,
+    desk_path,
     metrics_path,
     parse_candles,
+    parse_desk,
     parse_grid,
     parse_metrics,
     parse_shadow,
     parse_snapshot,
+    parse_trades,
 )
 from store.records import MetricsFile, decode_metrics
 from store.seal import digest_of_bytes, opened
 from store.shadow_files import ShadowFile, decode_shadow
 from store.snapshots import decode_snapshot
+from store.trade_files import decode_trades
+from trading.trades import TradeRecord
 
 Progress = Callable[[str, int, int], None]
 FSCK_TIMEOUT_S = 1800.0
@@ -78,8 +85,8 @@ def verify(
 
     Checked: each commit of the first-parent line by the classes of its paths; every file of the newest
     commit against its format, its digest and the work tree; each record's inputs and its place in the
-    chain; each shadow's configuration and its window; hours without holes; agreement across
-    files; `git fsck --strict`.
+    chain; each shadow's configuration and its window; the desk's chain of hours, and that each trade
+    ended in one of them; hours without holes; agreement across files; `git fsck --strict`.
 
     Args:
         root: The repository.
@@ -100,6 +107,7 @@ def verify(
         check.files()
         check.records()
         check.shadows()
+        check.desk()
         check.agreement(max_jump)
         check.fsck()
     except GitFailed as error:
@@ -115,6 +123,8 @@ class _Check:
         self._markets: dict[str, _Market] = {}
         self._digests: dict[str, set[str]] = {}
         self._kpis: dict[str, KpisFile] = {}
+        self._desk: dict[Hour, DeskFile] = {}
+        self._trades: dict[str, tuple[TradeRecord, ...]] = {}
 
     def history(self) -> None:
         """Walk the commits."""
@@ -189,6 +199,42 @@ class _Check:
         if count:
             self.report.counts["shadow judgements"] = count
 
+    def desk(self) -> None:
+        """Check that the desk's hours follow one another, and that what they and the trades name is there."""
+        before: DeskFile | None = None
+        windows = {
+            (key, record.hour): record.inputs.window_digest
+            for key, market in self._markets.items()
+            for _, record in market.records
+        }
+        for hour, file in sorted(self._desk.items()):
+            path = desk_path(hour)
+            if file.after != (None if before is None else before.hour):
+                found = "nothing" if before is None else before.hour
+                self._find(path, f"it goes on from {file.after}, before it stands {found}")
+            if not self._has_config(file.config_hash):
+                self._find(path, f"its configuration {file.config_hash[:19]}... is not in configs/")
+            for key, seen_market in file.markets.items():
+                judged = windows.get((key, file.hour))
+                if judged is None:
+                    self._find(path, f"no judgement in {metrics_path(key, hour)}", odd=True)
+                elif judged != seen_market.window_digest:
+                    self._find(path, f"{key}: another window than the judgement's of its hour", odd=True)
+            before = file
+        seen: dict[str, str] = {}
+        for path, trades in self._trades.items():
+            for trade in trades:
+                if trade.id in seen:
+                    self._find(path, f"{trade.id} stands in {seen[trade.id]} too")
+                seen[trade.id] = path
+                # A fill is stamped with its minute's end: the last one of an hour belongs to that hour.
+                ended = Hour.of(parse_instant(trade.exit_at) - timedelta(seconds=1))
+                if ended not in self._desk:
+                    self._find(path, f"{trade.id} ended in {ended}, no hour of the desk")
+        if self._desk:
+            self.report.counts["desk hours"] = len(self._desk)
+            self.report.counts["trades"] = len(seen)
+
     def _has_config(self, config_hash: str) -> bool:
         try:
             return config_path(config_hash) in self._model.blobs
@@ -232,12 +278,21 @@ class _Check:
             self._digests[path] = {digest_of_bytes(data)}
         elif shadow := parse_shadow(path):
             self._market(shadow[0]).shadows.append((path, decode_shadow(data, path, shadow)))
-        elif decision_of(path):
+        elif desk_hour := parse_desk(path):
+            self._desk[desk_hour] = decode_desk(data, path, desk_hour)
+        else:
+            self._other_content(path, data)
+
+    def _other_content(self, path: str, data: bytes) -> None:
+        """Check what is no hour's own."""
+        if decision_of(path):
             check_decision(data, path)
             self._digests[path] = {digest_of_bytes(data)}
         elif path.startswith("calibration/"):
             decode_calibration(data, path)
             self._digests[path] = {digest_of_bytes(data)}
+        elif parse_trades(path):
+            self._trades[path] = decode_trades(data, path)
         elif path.startswith("kpis/"):
             self._kpis[path] = decode_kpis(data, path)
         elif parse_grid(path):
@@ -262,7 +317,7 @@ class _Check:
 
     def _strays(self, tracked: set[str]) -> None:
         """Find files in our folders that are in no commit; intents of a running daemon are among them."""
-        for folder in ("snapshots", "candles", "metrics", "shadow"):
+        for folder in ("snapshots", "candles", "metrics", "shadow", "desk", "trades"):
             for base, _, names in os.walk(self._root / folder):
                 inside = Path(base).relative_to(self._root).as_posix()
                 for name in names:

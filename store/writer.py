@@ -31,7 +31,7 @@ class Recovery:
 
     finished: int = 0
     undone: int = 0
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -176,6 +176,7 @@ class Writer:
             self._repository.commit([Commit(plan.changes, plan.message, at, merges=theirs)])
             reach("merge.before_rename")
             self._bring(list(plan.changes))
+            reach("merge.after_rename")
             self._intents.remove(intent.number)
         except (GitFailed, OSError) as error:
             raise CommitFailed(f"merge: {error}") from None
@@ -288,9 +289,13 @@ class Writer:
     def restored(self, path: str) -> bool:
         """Give a damaged file the bytes of the newest commit; says whether the history held other ones.
 
+        A file of which something waits for its commit stays: what is durable is ahead of the history.
+
         Raises:
             OSError, GitFailed: The disk or Git does not answer.
         """
+        if any(path in entry.data for entry in self._waiting.values()):
+            return False
         held = self._repository.blobs([path])
         if path not in held or self._repository.bytes_of(held[path]) == disk.read(self._root / path):
             return False

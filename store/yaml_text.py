@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from market.errors import DataInvalid
 
@@ -20,7 +21,9 @@ except ImportError as absent:  # a start without it would be 10 times too slow e
         "PyYAML was built without libyaml; install a PyYAML wheel that has its C loader"
     ) from absent
 
+NEWLINE = b"\n"
 MAX_BYTES = 4_000_000
+MAX_DEPTH = 100  # libyaml's composer calls itself at each level: deeper ones end the process, not the call
 
 
 class StrictLoader(CSafeLoader):
@@ -100,21 +103,39 @@ def load_all(data: bytes, where: str) -> list[Any]:
         raise DataInvalid(where, "", f"{len(data)} bytes, expected at most {MAX_BYTES}")
     try:
         text = data.decode()
-        if "*" in text:
-            _refuse_aliases(text, where)
+        if "*" in text or _may_be_deep(text):
+            _refuse_events(text, where)
         return list(yaml.load_all(text, Loader=StrictLoader))
     except UnicodeDecodeError as error:
-        raise DataInvalid(where, "", f"not UTF-8 at byte {error.start}") from None
+        raise DataInvalid(where, "", f"not UTF-8 at byte {error.start}, expected text") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f"line {mark.line + 1}" if mark else ""
         raise DataInvalid(where, line, f"not the YAML expected: {error.problem}") from None
+    except ReaderError as error:
+        line = f"line {data.count(NEWLINE, 0, error.position) + 1}"
+        problem = f"not YAML: {error.reason}: #x{error.character:04x}, expected text"
+        raise DataInvalid(where, line, problem) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DataInvalid(where, "", f"not YAML: {str(error)[:200]}") from None
+        raise DataInvalid(where, "", f"not YAML: {' '.join(str(error).split())[:200]}") from None
 
 
-def _refuse_aliases(text: str, where: str) -> None:
+def _may_be_deep(text: str) -> bool:
+    """Say whether it could be nested too deep: a level takes a bracket, or a column of indentation."""
+    brackets = text.count("[") + text.count("{")
+    return brackets > MAX_DEPTH or max(map(len, text.splitlines()), default=0) > 2 * MAX_DEPTH
+
+
+def _refuse_events(text: str, where: str) -> None:
+    """Refuse aliases and what is nested too deep, event by event, before anything is composed."""
+    depth = 0
     for event in yaml.parse(text, Loader=StrictLoader):
+        line = f"line {event.start_mark.line + 1}" if event.start_mark else ""
         if isinstance(event, yaml.AliasEvent):
-            line = f"line {event.start_mark.line + 1}" if event.start_mark else ""
             raise DataInvalid(where, line, "aliases are not allowed")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise DataInvalid(where, line, f"not YAML that is taken: nested deeper than {MAX_DEPTH} levels")

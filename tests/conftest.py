@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.logs import kept_logs
 
 _BESIDE = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
@@ -17,3 +20,10 @@ def recorded_data() -> Path:
     if not (folder / "MANIFEST.json").is_file():
         pytest.skip(f"recorded candles are absent ({folder}); set REGIMED_DATA to their folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _logs_are_given_back() -> Iterator[None]:
+    """Undo what a test did to the logs: the next one must not write to a stream that is closed."""
+    with kept_logs():
+        yield

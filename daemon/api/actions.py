@@ -100,7 +100,11 @@ class Budget:
 class Answering:
     """Takes answers of those who hold the token.
 
-    Wrong tokens have a budget of their own, so that a stranger who guesses cannot lock the operator out.
+    Wrong tokens have a budget of their own, so that a stranger who guesses cannot lock the operator out. API
+    and dashboard share one, so that neither is a second door to guess at.
+
+    Attributes:
+        deeds: How often something was, or may have been, recorded; what was read before may be old.
 
     Args:
         token: Compared in constant time.
@@ -119,26 +123,31 @@ class Answering:
         self._token, self._answer, self._now = token.get_secret_value().encode(), answer, now
         self._wrong, self._right = Budget(WRONG_A_MINUTE, monotonic), Budget(ANSWERS_A_MINUTE, monotonic)
         self._one = asyncio.Lock()
+        self.deeds = 0
         self._under_way: set[asyncio.Task[str]] = set()
 
     def admit(self, request: web.Request) -> None:
-        """Refuse who does not hold the token, and who asks too often."""
+        """Refuse a request that does not hold the token, and who asks too often."""
         scheme, _, offered = request.headers.get("Authorization", "").partition(" ")
-        given = offered.strip().encode("utf-8", "surrogateescape")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given, self._token):
+        given = offered.strip() if scheme.lower() == "bearer" else ""
+        self.check(given, "expected Authorization: Bearer and the token")
+
+    def check(self, offered: str, words: str) -> None:
+        """Refuse what is not the token with these words, and who asks too often."""
+        if not hmac.compare_digest(offered.encode("utf-8", "surrogateescape"), self._token):
             self._wrong.spend()
-            raise Problem(
-                401, "expected Authorization: Bearer and the token", headers={"WWW-Authenticate": "Bearer"}
-            )
+            raise Problem(401, words, headers={"WWW-Authenticate": "Bearer"})
         self._right.spend()
 
-    async def record(self, decision_id: str, request: web.Request) -> str:
+    async def record(self, decision_id: str, body: ActionBody, actor: str = ACTOR) -> str:
         """Record what the body tells and return the commit; once begun it ends, whoever leaves."""
-        deed = self._deed(await _body(request))
-        task = asyncio.ensure_future(self._recorded(decision_id, deed))
+        task = asyncio.ensure_future(self._recorded(decision_id, self._deed(body, actor)))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        finally:
+            self.deeds += 1
 
     async def _recorded(self, decision_id: str, deed: Deed) -> str:
         try:
@@ -153,22 +162,29 @@ class Answering:
                 503, "it could not be recorded; /health says why", headers={"Retry-After": "10"}
             ) from None
 
-    def _deed(self, body: ActionBody) -> Deed:
+    def _deed(self, body: ActionBody, actor: str) -> Deed:
         at = self._now() if body.at is None else parse_instant(body.at)
         price, *set_ = (
             None if text is None else Decimal(text)
             for text in (body.price, body.lower, body.upper, body.amount, body.stop_loss)
         )
-        return Deed(Answer(body.answer), at, ACTOR, price, body.note, Set(*set_), body.late)
+        return Deed(Answer(body.answer), at, actor, price, body.note, Set(*set_), body.late)
 
 
-async def _body(request: web.Request) -> ActionBody:
+async def json_body(request: web.Request) -> ActionBody:
+    """Return what a request to the API tells."""
     if request.content_type != "application/json":
         raise Problem(415, "expected Content-Type: application/json")
     try:
-        return ActionBody.model_validate(orjson.loads(await request.read()))
+        return checked_body(orjson.loads(await request.read()))
     except orjson.JSONDecodeError:
         raise Problem(400, "the body is not JSON") from None
+
+
+def checked_body(value: Any) -> ActionBody:
+    """Return a value as a body; what is wrong with it is a Problem that names the first field."""
+    try:
+        return ActionBody.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"]) or "body"

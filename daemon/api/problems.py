@@ -25,6 +25,7 @@ _KINDS = {
     413: ("too-large", "the request is too large"),
     415: ("not-json", "the body has to be JSON"),
     417: ("expectation-failed", "the expectation is not known"),
+    421: ("misdirected", "this program does not go by that name"),
     429: ("too-many-requests", "too many requests"),
     500: ("internal", "something went wrong here"),
     503: ("busy", "too much is asked at the moment"),

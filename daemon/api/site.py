@@ -11,19 +11,20 @@ from typing import Any, TypeVar
 import orjson
 import structlog
 from aiohttp import web
-from aiohttp.hdrs import ACCEPT_ENCODING, IF_NONE_MATCH
+from aiohttp.hdrs import IF_NONE_MATCH
 from aiohttp.typedefs import Middleware
 
 from daemon.api import routes
-from daemon.api.actions import Answering, body_schema
-from daemon.api.answers import WORTH_BYTES, Answer, AnswerCache, Moments, etag_of_bytes
-from daemon.api.negotiation import GZIP_MARK, takes_gzip, unchanged
+from daemon.api.actions import Answering, body_schema, json_body
+from daemon.api.answers import Answer, AnswerCache, Moments, etag_of_bytes
+from daemon.api.negotiation import unchanged
 from daemon.api.openapi import document
 from daemon.api.parameters import read_path, read_query
 from daemon.api.problems import SECURE, Problem, problem_of
 from daemon.api.records import Records
 from daemon.api.regimes import ANSWERS, Question, checked_span, question_of
 from daemon.api.routes import Route
+from daemon.api.sending import not_modified, sent
 from daemon.api.threads import Workshop
 from daemon.metrics import Metrics
 from daemon.regime_answers import RegimesBusy, Standing, TooMuchToCompute, UnknownMarket
@@ -102,7 +103,6 @@ class _Api:
             sources.monotonic, FRESH_S, lambda: sources.history.writes, 1024
         )
         self._records = Records(sources.root, sources.history, sources.markets)
-        self._deeds = 0
         self._known: Moments[str] = Moments(sources.monotonic, FRESH_S, lambda: self._deeds, 1024)
         acting = sources.answering is not None
         body = orjson.dumps(
@@ -116,6 +116,11 @@ class _Api:
 
     async def close(self, _: web.Application) -> None:
         self._workshop.close()
+
+    @property
+    def _deeds(self) -> int:
+        answering = self._sources.answering
+        return 0 if answering is None else answering.deeds
 
     # -- requests
 
@@ -149,7 +154,7 @@ class _Api:
             standing = await self._workshop.shared((name, self._history.writes), partial(self._stand, *name))
         question = question_of(route, asked, standing)
         if unchanged(request.headers.get(IF_NONE_MATCH), question.etag):
-            return _not_modified(request, question.etag)
+            return not_modified(request, question.etag)
         answer = self._cache.get(question.etag)
         if answer is None:
             make = partial(self._make, route, asked, question)
@@ -161,7 +166,7 @@ class _Api:
         name = (route.name, str(asked))
         etag = self._known.get(name)
         if unchanged(request.headers.get(IF_NONE_MATCH), etag):
-            return _not_modified(request, etag)
+            return not_modified(request, etag)
         answer = self._cache.get(etag)
         if answer is None:
             answer = await self._workshop.shared((name, self._deeds), partial(self._read, name, route, asked))
@@ -171,10 +176,7 @@ class _Api:
         answering.admit(request)
         asked = self._asked(routes.ACTION.parameters, tuple(request.match_info.items()), _query(request))
         await self._workshop.run(partial(_told, self._records.answers[routes.DECISION.name], asked))
-        try:
-            commit = await answering.record(f"{asked['date']}/{asked['name']}", request)
-        finally:
-            self._deeds += 1
+        commit = await answering.record(f"{asked['date']}/{asked['name']}", await json_body(request))
         headers = {"Cache-Control": "no-store", **SECURE}
         return web.Response(
             body=orjson.dumps({"commit": commit}),
@@ -219,34 +221,10 @@ class _Api:
         return Answer(etag, told.body)
 
     async def _response(self, request: web.Request, answer: Answer) -> web.Response:
-        if unchanged(request.headers.get(IF_NONE_MATCH), answer.etag):
-            return _not_modified(request, answer.etag)
-        headers = dict(_HEADERS)
-        body, mark = answer.body, ""
-        if len(body) >= WORTH_BYTES and takes_gzip(request.headers.get(ACCEPT_ENCODING, "")):
-            if answer.zipped is None:
-                await self._workshop.run(answer.zip)
-                self._cache.keep(answer)
-            body, mark = answer.zip(), GZIP_MARK
-            headers["Content-Encoding"] = "gzip"
-        if answer.etag is not None:
-            headers["ETag"] = f'"{answer.etag}{mark}"'
-        return web.Response(body=body, headers=headers)
+        return await sent(request, answer, _HEADERS, self._workshop, self._cache)
 
 
-_HEADERS = {
-    "Content-Type": "application/json",
-    "Cache-Control": "no-cache",
-    "Vary": "Accept-Encoding",
-    **SECURE,
-}
-
-
-def _not_modified(request: web.Request, etag: str | None) -> web.Response:
-    zipped = f'{etag}{GZIP_MARK}"' in request.headers[IF_NONE_MATCH]
-    tag = f'"{etag}{GZIP_MARK if zipped else ""}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-    return web.Response(status=304, headers=headers)
+_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-cache", **SECURE}
 
 
 def _query(request: web.Request) -> str:

@@ -1,4 +1,4 @@
-"""`compare --shadow`: how far the shadow configuration agrees with the one in force."""
+"""`compare`: the shadow configuration beside the one in force, or paper beside its backtest."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from daemon.commands.comparing_paper import compare_paper
 from daemon.commands.sharing import (
     ConfigOption,
     Finding,
@@ -41,6 +42,9 @@ def compare(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="The shadow beside the judgements in force.")
     ] = False,
+    backtest: Annotated[
+        Path | None, typer.Option("--backtest", help="A backtest's result, beside what paper did since.")
+    ] = None,
     key: Annotated[str | None, typer.Option(help="One market; all of them when left out.")] = None,
     first: Annotated[
         str | None, typer.Option("--from", help="First hour; the shadow's first one if left out.")
@@ -55,18 +59,27 @@ def compare(
     From the files alone. Exit code 1 where the shadow failed in an hour or a record is damaged: it is not fit
     to take over. A week, 168 compared hours, is what a shadow should run before.
 
+    With --backtest the paper desk stands beside a backtest of the same hours; exit code 1 where it earned
+    less than the tolerance allows, or paid other fees.
+
     Example: regimed compare --shadow --key ETH-USDT
     """
     checked_format(form)
-    if not shadow:
-        fail("compare: say what to compare: --shadow", 2)
+    if shadow is (backtest is not None):
+        fail("compare: say what to compare: --shadow, or --backtest RESULT", 2)
+    if backtest is not None:
+        if key or first or last:
+            fail(
+                "--backtest compares the whole account over all common hours; leave --key, --from, --to out",
+                2,
+            )
+        compare_paper(backtest, _root(repo, config), form)
+        return
     start = None if first is None else hour_of(first, "--from")
     end = None if last is None else hour_of(last, "--to")
     if start is not None and end is not None and start >= end:
         fail(f"--from {start} --to {end}: the first hour must lie before the last", 2)
-    root = repo or settings_of(config).data_repository.base_path
-    if not root.is_dir():
-        fail(f"{root}: no such folder; name a data repository", 2)
+    root = _root(repo, config)
     found = {name: hours for name in _keys(root, key) if (hours := _read(root, name, start, end)) is not None}
     if not found:
         fail(f"{root}: no hour with a record of a shadow in that span", 1)
@@ -77,6 +90,13 @@ def compare(
             _show(name, hours, console())
     if any(hours.failed or hours.damaged for hours in found.values()):
         raise Finding(1)
+
+
+def _root(repo: Path | None, config: Path | None) -> Path:
+    root = repo or settings_of(config).data_repository.base_path
+    if not root.is_dir():
+        fail(f"{root}: no such folder; name a data repository", 2)
+    return root
 
 
 def _keys(root: Path, key: str | None) -> list[str]:

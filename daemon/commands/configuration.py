@@ -9,6 +9,7 @@ import yaml
 
 from daemon.commands.sharing import ConfigOption, print_json, settings_of
 from daemon.configuration import known_variables
+from daemon.gate import refuse_live
 from daemon.settings import Settings
 
 config = typer.Typer(help="The configuration in force.", no_args_is_help=True, rich_markup_mode=None)
@@ -25,6 +26,7 @@ def check(config: ConfigOption = None) -> None:
     Example: regimed config check --config config.yaml
     """
     settings = settings_of(config)
+    refuse_live(settings)
     print(f"configuration is fine: {len(settings.markets)} markets, hash {settings.config_hash()}")
     if settings.in_shadow is not None:
         print(f"its shadow is fine: {settings.shadow}, hash {settings.in_shadow.config_hash()}")

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from daemon.clock import WallClock
 from daemon.commands.history import writing
-from daemon.commands.running import ClockOption, clock_of
+from daemon.commands.running import ClockOption, clock_beside
 from daemon.commands.sharing import (
     ConfigOption,
     FormatOption,
@@ -25,11 +25,11 @@ from daemon.commands.sharing import (
     print_json,
     settings_of,
 )
-from daemon.explaining import explained
 from decisions.actions import Answer
 from decisions.answering import Set
 from market.hours import parse_instant
 from store.advice import Deed, Recorded, decision_ids, deed_change_set, read_advice
+from store.explaining import explained
 from store.grids import GridShelf
 
 _LISTED_DAYS = 7
@@ -134,7 +134,8 @@ def decide(
     """
     if answer not in ("accept", "decline", "acknowledge", "note"):
         fail(f"{answer!r}: expected accept, decline, acknowledge or note", 2)
-    settings, time = settings_of(config), clock_of(clock)
+    settings = settings_of(config)
+    time = clock_beside(clock, settings)
     root = settings.data_repository.base_path
     deed = Deed(
         answer=Answer(answer),

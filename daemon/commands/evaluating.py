@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from daemon.commands.history import Write, writing
-from daemon.commands.running import ClockOption, clock_of
+from daemon.commands.running import ClockOption, clock_beside
 from daemon.commands.sharing import (
     ConfigOption,
     Finding,
@@ -75,7 +75,8 @@ def evaluate(
     checked_format(form)
     if since is not None:
         day_named(since, "--since")
-    settings, time = settings_of(config), clock_of(clock)
+    settings = settings_of(config)
+    time = clock_beside(clock, settings)
     root = settings.data_repository.base_path
     if not (root / ".git").is_dir():
         raise RepositoryUnusable(f"{root}: not a data repository; there is no .git folder in it")

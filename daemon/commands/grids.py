@@ -14,7 +14,7 @@ from rich.table import Table
 
 from daemon.clock import WallClock
 from daemon.commands.history import writing
-from daemon.commands.running import ClockOption, clock_of
+from daemon.commands.running import ClockOption, clock_beside
 from daemon.commands.sharing import (
     ConfigOption,
     FormatOption,
@@ -170,7 +170,8 @@ def new(
 
     Example: regimed grids new eth-usdt-1 --market ETH-USDT --lower 2400 --upper 2800 --levels 10 --amount 50
     """
-    settings, time = settings_of(config), clock_of(clock)
+    settings = settings_of(config)
+    time = clock_beside(clock, settings)
     if market not in {known.key for known in settings.markets}:
         fail(f"--market: {market} is not configured", 2)
     if spacing not in list(Spacing):
@@ -255,7 +256,7 @@ def propose(
 def _event(
     grid_id: str, kind: EventKind, at: str | None, reason: str | None, config: Path | None, clock: str | None
 ) -> None:
-    instant = _at(at, clock_of(clock).now())
+    instant = _at(at, clock_beside(clock, settings_of(config)).now())
 
     def made(record: GridRecord | None) -> GridRecord:
         if record is None:
@@ -276,7 +277,8 @@ def _change(
     config: Path | None,
     clock: str | None,
 ) -> None:
-    settings, time = settings_of(config), clock_of(clock)
+    settings = settings_of(config)
+    time = clock_beside(clock, settings)
 
     async def record() -> str:
         async with writing(settings, time) as write:

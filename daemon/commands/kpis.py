@@ -78,7 +78,7 @@ def kpis(
         return
     out = console()
     out.print(f"{report.start:%Y-%m-%d %H:%M} to {report.end:%Y-%m-%d %H:%M} UTC")
-    out.print(_table({row.name: row.as_record() for row in report.kpis}))
+    out.print(kpi_table({row.name: row.as_record() for row in report.kpis}))
 
 
 def _show_day(root: Path, day: datetime, form: str) -> None:
@@ -95,12 +95,13 @@ def _show_day(root: Path, day: datetime, form: str) -> None:
     for period in (file.trailing, file.day):
         out.print(f"{period.start} to {period.end}, as known on {file.known_at}")
         figures = {**period.kpis, **period.alert_budget}
-        out.print(_table({name: figure.model_dump() for name, figure in figures.items()}))
+        out.print(kpi_table({name: figure.model_dump() for name, figure in figures.items()}))
         still = ", ".join(f"{count} {name}" for name, count in period.open.items() if count)
         out.print(f"still open: {still or 'nothing'}")
 
 
-def _table(figures: Mapping[str, Mapping[str, Any]]) -> Table:
+def kpi_table(figures: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return KPIs by name, each with its interval, n, target and note."""
     table = Table("KPI", "value", "95 %", "n", "target", "stretch", "note", box=None, pad_edge=False)
     for name, row in figures.items():
         table.add_row(

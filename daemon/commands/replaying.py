@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,6 +19,7 @@ from market.hours import Hour
 from regime.analysis import ENGINE_VERSION
 from store.advice import decision_ids, read_advice
 from store.decision_files import DecisionFile, decision_file, decision_path, encode
+from store.differences import differing_fields
 from store.inputs import ReadOnlyStore
 
 
@@ -149,18 +150,5 @@ class Replayer:
             yield f"recorded by engine {recorded.engine_version}, this is engine {ENGINE_VERSION}"
         path = self.root / decision_path(recorded.id)
         if now is None or encode(now) != path.read_bytes():
-            yield from _differences(
-                recorded.model_dump(mode="json"), None if now is None else now.model_dump(mode="json")
-            )
-
-
-def _differences(recorded: Any, now: Any, where: str = "") -> Iterator[str]:
-    """Yield each field that differs: recorded, then recomputed."""
-    if isinstance(recorded, dict) and isinstance(now, dict):
-        for name in sorted({*recorded, *now}):
-            yield from _differences(recorded.get(name), now.get(name), f"{where}.{name}" if where else name)
-    elif isinstance(recorded, list) and isinstance(now, list) and len(recorded) == len(now):
-        for place, (one, other) in enumerate(zip(recorded, now, strict=True)):
-            yield from _differences(one, other, f"{where}.{place}")
-    elif recorded != now:
-        yield f"{where or 'record'}: recorded {recorded!r}, recomputed {now!r}"
+            both = recorded.model_dump(mode="json"), None if now is None else now.model_dump(mode="json")
+            yield from (f"{place}: {words}" for place, words in differing_fields(*both))

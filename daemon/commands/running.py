@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
+import anyio.to_thread
 import orjson
 import typer
 from rich.table import Table
 
 from daemon.app import App, building
-from daemon.clock import ScaledClock, WallClock
+from daemon.clock import DrivenClock, ScaledClock, WallClock
 from daemon.commands.sharing import (
     ConfigOption,
     Finding,
@@ -31,15 +32,19 @@ from daemon.commands.sharing import (
 )
 from daemon.cycle import run_due_hours
 from daemon.demo import DemoPlan, run_demo, serve_sandbox
+from daemon.desk import run_desk_hours
 from daemon.failures import arm_failpoints
 from daemon.indexer import keep_index
-from daemon.settings import MarketSettings
+from daemon.settings import MarketSettings, Settings
 from daemon.workers import ask_on_signal, load_state, run_daemon, verify_keys
-from market.errors import ExchangeError
-from market.hours import Hour, last_closed_hour
+from market.errors import ExchangeError, StoreError
+from market.hours import Hour, last_closed_hour, parse_instant
 from market.ports import Clock
 from store.control import ask_status
 from store.lock import holder
+from store.remote import end_remote_calls
+
+CUT_EVERY_S = 0.2
 
 
 def register(app: typer.Typer) -> None:
@@ -55,6 +60,19 @@ def clock_of(text: str | None) -> Clock:
         return ScaledClock.parse(text)
     except ValueError as error:
         fail(f"--clock: {error}", 2)
+
+
+def clock_beside(text: str | None, settings: Settings) -> Clock:
+    """Return the clock of a command that writes: what a running daemon takes for now is now, as in a demo.
+
+    Raises:
+        StoreError: A daemon holds the repository and does not answer.
+    """
+    held = holder(settings.data_repository.base_path)
+    if text is not None or held is None:
+        return clock_of(text)
+    page = in_loop(lambda: ask_status(Path(held.socket)))
+    return DrivenClock(parse_instant(page["now"]), rate=1.0)
 
 
 ClockOption = Annotated[str | None, typer.Option(hidden=True, help="START,RATE,WALL_START, for rehearsals.")]
@@ -84,6 +102,9 @@ def demo(
         int | None,
         typer.Option(min=1, help="The operator starts a grid by hand so many hours after each stop."),
     ] = None,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Also trade on paper, with simulated fills.")
+    ] = False,
     folder: Annotated[
         Path | None, typer.Option("--dir", help="Where to keep everything; temporary if left out.")
     ] = None,
@@ -117,6 +138,7 @@ def demo(
         misses,
         require_edge,
         None if restart_after is None else timedelta(hours=restart_after),
+        paper,
     )
     arm_failpoints()
     in_loop(lambda: run_demo(plan))
@@ -132,21 +154,39 @@ def run(
     Example: regimed run --config config.yaml
     """
     settings = settings_of(config)
+    root = settings.data_repository.base_path.resolve()
     arm_failpoints()
 
     async def work() -> None:
         stop_asked = anyio.Event()
         async with anyio.create_task_group() as group:
             group.start_soon(ask_on_signal, stop_asked)
-            async with building(settings, clock_of(clock), create=create) as app:
-                await run_daemon(app, stop_asked, lambda bound: _say_port(settings.http.host, bound))
+            opening = anyio.CancelScope()
+            group.start_soon(_cut_short, opening, stop_asked, root)
+            try:
+                async with building(settings, clock_of(clock), create=create) as app:
+                    opening.cancel()
+                    await run_daemon(app, stop_asked, lambda bound: _say_port(settings.http.host, bound))
+            except StoreError as error:
+                if opening.cancel_called or not stop_asked.is_set():
+                    raise
+                print(f"regimed: stopped before there was a history: {error}", file=sys.stderr)
             group.cancel_scope.cancel()
 
     in_loop(work)
 
 
+async def _cut_short(opening: anyio.CancelScope, stop_asked: anyio.Event, root: Path) -> None:
+    """End a clone that is under way at a stop, or begins just then: the next start begins it anew."""
+    with opening:
+        await stop_asked.wait()
+        while True:
+            await anyio.to_thread.run_sync(end_remote_calls, root)
+            await anyio.sleep(CUT_EVERY_S)
+
+
 def _say_port(host: str, port: int) -> None:
-    print(f"regimed: http://{host}:{port}/health", file=sys.stderr, flush=True)
+    print(f"regimed: http://{host}:{port}/health, the dashboard at /", file=sys.stderr, flush=True)
 
 
 def cycle(
@@ -183,6 +223,9 @@ def cycle(
                 failed += not await _one_cycle(app, market, until)
             await app.store.flush()
             await app.outbox.deliver()
+            if app.paper is not None and not await run_desk_hours(app, app.paper):
+                print(f"paper desk: {app.board.desk.trouble}; its hours stay owed", file=sys.stderr)
+                failed += 1
             await keep_index(app)
             await app.store.refresh_index()
             return failed
@@ -254,6 +297,9 @@ def _show(page: Any) -> None:
             state = f"{verdict} p={p} hour {hour}, owed {check['owed_hours']}"
         elif name == "git":
             state = f"unpushed {check['unpushed_commits']}, queue {check['queue_depth']}"
+        elif name == "desk":
+            nav, open_trades = check["nav"] or "-", len(check["open_trades"])
+            state = f"nav {nav}, open trades {open_trades}, hour {check['newest_hour'] or '-'}"
         else:
             state = check.get("breaker", "")
         table.add_row(name, check["status"], state)

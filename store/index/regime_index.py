@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 
 from market.candles import Bars, Ints
 from market.errors import IndexChanged, IndexUnavailable
+from market.failpoints import reach
 from market.hours import Timeframe
 from regime.series import RegimeCounts, RegimeRows, RegimeRules
 from store.index import checking, reading, sqlite, whole_store, writing
@@ -150,8 +151,11 @@ class RegimeIndex:
             source=source,
             created_at=created_at,
         )
+        reach("index.before_upsert")
         with self._database.writing() as connection:
-            return writing.write(connection, filling, known, self._database.where)
+            state = writing.write(connection, filling, known, self._database.where)
+        reach("index.after_upsert")
+        return state
 
     def delete_regimes(
         self,

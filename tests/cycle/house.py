@@ -22,7 +22,7 @@ from decisions.evaluate import evaluate
 from exchanges.sandbox.faults import Fault
 from exchanges.sandbox.keys import SandboxKey
 from exchanges.sandbox.running import RunningSandbox, running_sandbox
-from exchanges.simulated import DEFAULT_SYMBOLS, SimulatedMarket
+from exchanges.sandbox.simulated import DEFAULT_SYMBOLS, SimulatedMarket
 from market.hours import Hour
 from store.inputs import ReadOnlyStore
 from store.records import encode_metrics, metrics_file

@@ -215,7 +215,7 @@ async def test_a_link_that_names_no_decision_gets_a_clear_line_and_no_other_file
             (folder / "secret").write_text("not for you")
             (folder / "secret.yaml").write_text("not for you")
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(f"GET /decisions/{path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        writer.write(f"GET /decisions/{path} HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n".encode())
         got = (await reader.read()).decode()  # by hand: a client would tidy the path
         writer.close()
         await writer.wait_closed()

@@ -169,12 +169,22 @@ async def test_no_secret_leaves_in_any_way(tmp_path, monkeypatch):
             await through(lambda: phone.shown and hook.shown and switch.requests > met and receipts.exists())
             await hook.down()
             await phone.down()
-            for path in ("/health", "/health/live", "/metrics", "/nothing", "/api/markets", "/openapi.json"):
+            for path in (
+                "/",
+                f"/markets/{KEY}",
+                "/health",
+                "/health/live",
+                "/metrics",
+                "/nothing",
+                "/api/markets",
+                "/openapi.json",
+            ):
                 said += [await run_sync(page, f"http://127.0.0.1:{port}{path}")]
             await run_sync(time.sleep, 1.5)
             said.append(await run_sync(page, f"http://127.0.0.1:{port}/health"))
             for token in (secrets.api_token, secrets.api_token[::-1]):
                 said.append(await run_sync(page, asking(port, token)))
+                said.append(await run_sync(page, sending(port, token)))
             assert await run_sync(daemon.end, signal.SIGTERM) == 0
         said += daemon.lines
         secret_file(tmp_path, "passphrase", secrets.exchange_passphrase[::-1])
@@ -261,6 +271,13 @@ def asking(port: str, token: str) -> urllib.request.Request:
         b'{"answer": "accept"}',
         {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
     )
+
+
+def sending(port: str, token: str) -> urllib.request.Request:
+    """Return the same as the form of the dashboard."""
+    base = f"http://127.0.0.1:{port}"
+    fields = f"answer=accept&note=x&token={token}".encode()
+    return urllib.request.Request(f"{base}/decisions/2026-01-05/dec-{KEY}-999999", fields, {"Origin": base})
 
 
 def page(url: str | urllib.request.Request) -> str:

@@ -172,6 +172,20 @@ def test_bad_usage_ends_with_one_clear_line(arguments, code, words, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_demo_on_paper_shows_a_desk_beside_the_advice(tmp_path):
+    """One flag more, and the same hours are traded on paper: an account, its hours, and the way to why."""
+    where = str(tmp_path / "demo")
+    done = regimed(
+        "demo", "--once", "--hours", "4", "--markets", "1", "--paper", "--port", "0", "--dir", where
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Paper: 0 trades closed" in done.stdout and "account 10000" in done.stdout
+    checked = regimed("verify", "--repo", f"{where}/data")
+    assert checked.returncode == 0 and "desk hour" in checked.stdout
+    asked = regimed("why", "--repo", f"{where}/data")
+    assert asked.returncode == 0 and "no closed trade yet" in asked.stdout
+
+
 def test_a_key_that_can_withdraw_ends_the_program(tmp_path):
     """Exit code 2 before anything else is signed, and the key's own words stay out of what is said."""
     clock = clock_from(START, 1)

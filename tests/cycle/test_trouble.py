@@ -1,10 +1,15 @@
 """Full disks, corrupt files, dangerous keys: a clear word, and nothing lost."""
 
+import shutil
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from daemon.health import health
+from daemon import health as health_page
+from daemon.deadman import may_ping
+from daemon.health import health, live, ready
+from daemon.telling import remind
 from daemon.workers import verify_keys
 from exchanges.collection import collect_snapshot
 from exchanges.sandbox.faults import Fault
@@ -13,9 +18,12 @@ from market import failpoints
 from market.errors import ExchangeRefused
 from store.advice import read_advice
 from store.change_set import ChangeSet
+from store.decision_files import decision_path
+from store.exit_files import told_notices
 from store.paths import SnapshotName
 from store.snapshots import encode_snapshot
 from tests.cycle.house import START, assert_sound, house, recomputed, with_key
+from tests.cycle.test_decisions import LOOSE, run_grid
 
 
 @pytest.fixture(autouse=True)
@@ -47,12 +55,45 @@ async def test_a_full_disk_costs_a_delay_and_nothing_else(tmp_path, place):
         await there.hours(START, 2)
         failpoints.arm(place, full)
         await there.hour(START.plus(2))
+        git = health(there.app)["checks"]["git"]
+        assert git["status"] == "fail"
+        assert "No space left on device" in git["output"]
+        assert live(there.app) == (True, [])  # a restart makes no room
+        assert ready(there.app)[0]
         failpoints.disarm()
         await there.hour(START.plus(3))
         await there.app.store.flush()
         assert len(there.judged()) == 4
         assert there.state().trouble is None
+        assert health(there.app)["checks"]["git"]["status"] != "fail"
     assert_sound(tmp_path)
+
+
+async def test_housekeeping_with_nothing_to_do_does_not_hide_a_full_disk(tmp_path):
+    """Nothing waits for a commit, so none fails; that nothing can be written is said until something is."""
+    async with house(tmp_path) as there:
+        await there.hour(START)
+        failpoints.arm("writer.before_write", full)
+        await there.hour(START.plus(1))
+        await there.app.store.flush()
+        assert health(there.app)["status"] == "fail"
+        assert not may_ping(there.app)[0]
+        assert there.app.metrics.registry.get_sample_value("regimed_git_commit_failing") == 1
+        failpoints.disarm()
+        await there.hour(START.plus(2))
+        assert health(there.app)["checks"]["git"]["status"] == "pass"
+
+
+@pytest.mark.parametrize(("free", "status"), [(99, "fail"), (101, "warn"), (50_000, "pass")])
+async def test_a_disk_without_room_fails_before_the_next_hour_finds_out(tmp_path, monkeypatch, free, status):
+    """Below 100 MB the page fails, as RegimedDiskFull does; neither probe of Kubernetes turns."""
+    usage = type(shutil.disk_usage("/"))(100 * 10**9, 0, free * 10**6)
+    async with house(tmp_path) as there:
+        await there.hour(START)
+        monkeypatch.setattr(health_page.shutil, "disk_usage", lambda _: usage)
+        assert health(there.app)["checks"]["disk"]["status"] == status
+        assert live(there.app) == (True, [])
+        assert ready(there.app)[0]
 
 
 async def test_a_failing_commit_tells_the_operator_anyway(tmp_path):
@@ -161,6 +202,33 @@ async def test_a_damaged_judgement_comes_back_from_the_history(tmp_path):
     assert_sound(tmp_path)
 
 
+async def test_a_start_shows_a_damaged_newest_hour_as_the_history_has_it(tmp_path):
+    """Nothing waits for the next hour: the judgement, its advice and its reminders are in force at once."""
+    async with house(tmp_path) as there:
+        await there.hours(START, 2)
+        facts = there.state().facts
+    assert facts.advice
+    data = tmp_path / "data"
+    newest = START.plus(1).opens_at
+    record = data / "metrics" / "ETH-USDT" / f"{newest:%Y-%m-%d-%H}.yaml"
+    for victim in (record, data / decision_path(facts.advice[0].id)):
+        whole = victim.read_bytes()
+        for damaged in (whole[:-20], one_digit_changed(whole)):
+            victim.write_bytes(damaged)
+            async with house(tmp_path, start=START.plus(1)) as there:
+                assert victim.read_bytes() == whole
+                assert there.state().facts == facts
+    async with house(tmp_path, start=START.plus(2)) as there:
+        await there.attend()  # the next hour names what the history holds
+    assert_sound(tmp_path)
+
+
+def one_digit_changed(data: bytes) -> bytes:
+    """Return a record that is as valid as before and says something else, as a flipped bit may leave it."""
+    place = max(at for at, byte in enumerate(data) if byte in b"2345678")
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
 async def test_a_commit_that_fails_before_it_is_durable_leaves_the_hour_owed(tmp_path):
     """Not even on disk is not judged: the hour is tried again, and nothing is lost."""
     calls = 0
@@ -238,3 +306,33 @@ async def test_backfill_never_changes_what_a_judged_hour_saw(tmp_path):
             for i in range(3)
         ]
         assert again == [path.read_bytes() for path in paths]
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["while it runs", "before a start"])
+async def test_a_flipped_bit_in_a_file_that_grows_is_not_committed_with_the_next_line(tmp_path, restarted):
+    """What is there comes back from the history before more is added, and is told under its number."""
+    async with house(tmp_path, **LOOSE) as there:
+        await run_grid(there, 2000, 2200, START)
+        await there.hours(START, 1)
+        (grown,) = (tmp_path / "data" / "exit_states" / "ETH-USDT").glob("*.yaml")
+        whole = grown.read_bytes()
+        if not restarted:
+            grown.write_bytes(one_digit_changed(whole))
+            await reminded(there)
+    if restarted:
+        grown.write_bytes(one_digit_changed(whole))
+        async with house(tmp_path, start=START.plus(1), **LOOSE) as there:
+            assert grown.read_bytes() == whole
+            await reminded(there)
+    assert grown.read_bytes().startswith(whole)
+    assert len(grown.read_bytes()) > len(whole)
+    keys = [each.key for each in told_notices(tmp_path / "data", "ETH-USDT")]
+    assert len(keys) == len(set(keys)) == 2
+    assert_sound(tmp_path)
+
+
+async def reminded(there):
+    """Let the next hour pass and an alarm that nobody answered be told again."""
+    await there.hour(START.plus(1))
+    there.clock.set(there.clock.now() + timedelta(minutes=10))
+    await remind(there.app)

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from daemon import conditions
 from daemon.anomalies import AnomalyMemory, Remembered, watch_anomalies
 from daemon.conditions import conditions_of
+from daemon.health import health
 from daemon.workers import verify_keys
 from exchanges.sandbox.faults import Fault
 from exchanges.sandbox.keys import TRADING_KEY
@@ -307,6 +308,30 @@ async def test_a_channel_that_refuses_everything_is_told(tmp_path):
         assert told.title == "phone takes no notices"
         assert told.detail == "refused: application token is invalid."
         assert "what it refused is not sent again" in told.body
+
+
+async def test_notices_that_were_damaged_are_told_until_they_are_taken_away(tmp_path):
+    """What they said went to nobody: the phone, the log and /health say that, and where they lie."""
+    async with house(tmp_path) as there:
+        app = there.app
+        (tmp_path / "box").mkdir()
+        for number in range(9):
+            (tmp_path / "box" / f"{number:08d}-x.json").write_bytes(b"{")
+        app.outbox = Outbox(tmp_path / "box", [], there.clock)
+        told = named(app)["notices_damaged"]
+        assert told.level is Level.HIGH
+        assert told.detail.startswith("9, in the folder outbox of the state: 00000000-x.damaged, 0000")
+        assert told.detail.endswith(", 00000007-x.damaged and 1 more.")
+        page = health(app)["checks"]["channels"]
+        assert (page["status"], page["damaged"]) == ("warn", 9)
+        assert "9 notices that waited were damaged and not sent: 00000000-x.damaged, " in page["output"]
+        for path in (tmp_path / "box").iterdir():
+            if "00000003" not in path.name:
+                path.unlink()
+        assert named(app)["notices_damaged"].detail.endswith("of the state: 00000003-x.damaged.")
+        (tmp_path / "box" / "00000003-x.damaged").unlink()
+        assert named(app) == {}
+        assert health(app)["checks"]["channels"]["status"] == "pass"
 
 
 async def test_a_state_that_is_gone_is_told(tmp_path):

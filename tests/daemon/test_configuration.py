@@ -76,7 +76,10 @@ def test_a_small_configuration_has_documented_defaults(config):
         ("- 1\n", ["holds list, expected a mapping"]),
         ("a: 1\na: 2\n", ["a"]),
         ("a: [1\n", ["config.yaml"]),
-        (GOOD + "mode: paper\n", ["mode: paper is not built yet"]),
+        (
+            GOOD.replace("ETH-USDT", "ETH-BTC") + "mode: paper\n",
+            ["trading.universe.quote: no market is quoted in USDT"],
+        ),
     ],
 )
 def test_each_mistake_is_told_with_path_origin_and_advice(config, text, words):

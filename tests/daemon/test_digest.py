@@ -17,6 +17,7 @@ from daemon.kpis import record_kpis
 from daemon.metrics import Metrics
 from daemon.operator import answer, settle_timers
 from decisions.actions import Answer
+from market import failpoints
 from market.hours import Hour
 from notifications.digest import Trouble, digest_notice
 from notifications.settings import DigestSettings
@@ -133,6 +134,29 @@ async def test_the_digest_is_told_once_also_over_a_restart_and_without_its_memor
         there.clock.set(there.clock.now() + timedelta(days=1))
         assert await tell_digest(there.app)
         assert outbox_of(tmp_path)[1]["title"].startswith("2 markets stale, 46 hours missing")
+
+
+async def test_a_full_disk_keeps_no_digest_and_ends_no_worker(tmp_path):
+    """It goes out from memory, rings once, is not told again, and its day is kept when there is room."""
+
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    seven = START.plus(6)
+    async with house(tmp_path, start=seven) as there:
+        await there.attend()
+        await there.app.bells.notifier.heard_within(1)
+        failpoints.arm("notify.before_rename", full)
+        try:
+            assert await tell_digest(there.app)
+            assert await there.app.bells.notifier.heard_within(1)
+            assert not await tell_digest(there.app)
+        finally:
+            failpoints.disarm()
+        memory = DigestMemory(tmp_path / "data.state")
+        assert memory.recall() is None
+        assert not await tell_digest(there.app)
+        assert memory.recall() == START.opens_at.date()
 
 
 async def test_a_start_after_an_outage_waits_for_the_markets_but_not_for_ever(tmp_path):

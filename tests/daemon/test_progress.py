@@ -39,6 +39,26 @@ def test_a_scheduler_that_stops_ringing_is_hung():
     assert progress.hung() == ["scheduler has not moved for 181 s (limit 180 s)"]
 
 
+async def test_everybody_who_waits_for_rest_is_woken():
+    """The desk, the indexer and the evaluation wait at the same time; none of them takes another's bell."""
+    progress, woken = Progress(Time(), limit_s=180), []
+
+    async def wait(name):
+        await progress.idle()
+        woken.append(name)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            with progress.working("collector"):
+                with progress.working("analysis"):
+                    for name in ("desk", "indexer"):
+                        group.start_soon(wait, name)
+                        await anyio.wait_all_tasks_blocked()
+                await anyio.wait_all_tasks_blocked()
+                assert woken == []
+    assert woken == ["desk", "indexer"]
+
+
 def test_two_works_of_one_stage_end_each_for_itself():
     """Two markets are collected at the same time."""
     progress = Progress(Time(), limit_s=180)

@@ -169,6 +169,10 @@ def test_a_no_setup_says_everything_that_would_have_to_change():
     ]
     would_be = told(advice_of(evaluate(inputs(), policy(trending()))), trending())
     assert any(line.startswith("It would be: Lowest price 1900, Highest price 2100") for line in would_be)
+    assert any(
+        line.startswith("How sure: 0.86 of the verdict TREND, less what the spacing costs")
+        for line in would_be
+    )
 
 
 def test_a_withheld_hour_promises_nothing():

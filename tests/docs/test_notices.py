@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from market.hours import Hour
 from notifications.examples import one_of_each_level
 from notifications.notice import MOST_BODY, MOST_TITLE, Kind, Level, Notice
 from notifications.pushover import PRIORITY
+from tests.docs.scripts import script
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "notices.md").read_text()
@@ -25,16 +24,8 @@ SIZE = re.compile(r"Level (\w+), Pushover priority (-?\d); title (\d+) of 250, b
 @pytest.fixture(scope="module")
 def maker():
     """The script that writes the page, as a module."""
-    sys.path.insert(0, str(DOCS))
-    try:
-        spec = importlib.util.spec_from_file_location("make_notices", DOCS / "make_notices.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["make_notices"] = module
-        spec.loader.exec_module(module)
+    with script("make_notices") as module:
         yield module
-    finally:
-        sys.path.remove(str(DOCS))
-        sys.modules.pop("make_notices", None)
 
 
 def sections() -> dict[str, str]:

@@ -14,8 +14,8 @@ from exchanges.breaker import BreakerState
 from exchanges.kucoin import KucoinExchange
 from exchanges.sandbox.keys import SandboxKey
 from exchanges.sandbox.running import RunningSandbox, running_sandbox
+from exchanges.sandbox.simulated import SimulatedMarket
 from exchanges.settings import KucoinSettings
-from exchanges.simulated import SimulatedMarket
 from market.hours import Hour
 from tests.fakes import FakeClock
 

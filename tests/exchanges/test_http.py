@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -92,6 +94,55 @@ async def test_an_endless_body_is_cut_at_the_bound(clock):
         with pytest.raises(AnswerMalformed, match="larger than 50000 bytes"):
             await ask(url, clock, max_body_bytes=50_000)
     assert sent < 50_000_000
+
+
+BOMB = gzip.compress(bytes(50_000_000))  # a thousand to one
+CHUNK = b"10000\r\n" + b"7" * 0x10000 + b"\r\n"
+PLAIN = b"7" * 0x10000
+
+
+@pytest.mark.parametrize(
+    ("header", "block", "words"),
+    [
+        (
+            b"Content-Length: 9000000000",
+            PLAIN,
+            "answer is larger than 4000000 bytes: it says 9000000000 bytes",
+        ),
+        (
+            b"Content-Encoding: gzip",
+            BOMB,
+            r"answer is packed \(gzip\), expected plain JSON of at most 4000000 bytes",
+        ),
+        (b"Content-Encoding: br, gzip", BOMB, r"answer is packed \(br, gzip\)"),
+        (b"Transfer-Encoding: chunked", CHUNK, r"larger than 4000000 bytes: 40\d{5} came and it goes on"),
+        (b"Connection: close", PLAIN, r"larger than 4000000 bytes: 40\d{5} came and it goes on"),
+    ],
+    ids=["says so", "gzip bomb", "packed twice", "chunked", "endless"],
+)
+async def test_an_answer_of_gigabytes_never_fills_the_memory(clock, header, block, words):
+    """Said, packed or simply endless: refused with what was found and the limit, long before."""
+    sent = 0
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + header + b"\r\n\r\n")
+        while True:
+            writer.write(block)
+            sent += len(block)
+            await writer.drain()
+
+    tracemalloc.start()
+    try:
+        async with raw_server(flood) as url:
+            with pytest.raises(AnswerMalformed, match=f"x: GET /path: .*{words}"):
+                await ask(url, clock)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40_000_000
+    assert sent < 40_000_000
 
 
 @pytest.mark.parametrize(

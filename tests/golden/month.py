@@ -22,7 +22,7 @@ from decisions.evaluate import Evaluation, evaluate
 from decisions.inputs import Before, Policy
 from decisions.recommendation import Action
 from decisions.timers import PastAdvice
-from exchanges.simulated import DEFAULT_SYMBOLS, SimulatedMarket
+from exchanges.sandbox.simulated import DEFAULT_SYMBOLS, SimulatedMarket
 from grid.capital import CapitalConfig
 from grid.economics import EconomicsConfig, TradingRules
 from grid.record import GridRecord

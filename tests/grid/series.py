@@ -105,10 +105,10 @@ def plans(draw: st.DrawFn) -> GridPlan:
 
 
 @st.composite
-def hostile_bars(draw: st.DrawFn) -> Bars:
+def hostile_bars(draw: st.DrawFn, most: int = 12) -> Bars:
     """Return bars around 1,000 that touch levels, jump over them, and stand still."""
     rows = []
-    for _ in range(draw(st.integers(0, 12))):
+    for _ in range(draw(st.integers(0, most))):
         four = sorted(draw(st.lists(st.integers(800, 1_250), min_size=4, max_size=4)))
         inner = draw(st.permutations(four[1:3]))
         rows.append((inner[0], four[3], four[0], inner[1]))

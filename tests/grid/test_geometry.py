@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from grid.geometry import GridGeometry, Spacing, cells_of_width, geometric_prices
+from grid.geometry import GridGeometry, Spacing, cells_of_width, geometric_prices, nearest_level
 from market.errors import DataInvalid
 
 
@@ -99,3 +99,11 @@ def test_prices_rise_without_exception(levels):
     """Even where they are a few increments apart."""
     prices = GridGeometry(1_000, 1_000 + 3 * levels, levels).prices()
     assert all(low < high for low, high in pairwise(prices))
+
+
+@given(st.lists(st.integers(1, 60), min_size=2, max_size=12, unique=True), st.integers(-5, 70))
+def test_the_nearest_level_is_the_one_with_the_least_distance(prices, price):
+    """At both ends, on a level and between two: the lower one where both are as near."""
+    rising = sorted(prices)
+    expected = min(range(len(rising)), key=lambda level: (abs(rising[level] - price), level))
+    assert nearest_level(rising, price) == expected

@@ -21,6 +21,7 @@ from grid.simulation import (
     StopReason,
     compiled_run,
     ledger_run,
+    rows_of,
     simulate,
     sweep,
 )
@@ -211,6 +212,46 @@ def test_grid_profit_and_inventory_less_fees_are_the_total_exactly(plan, bars, p
 def test_the_fast_loop_equals_the_plain_one(plan, bars, path):
     """Every field and every bar's worth, on touches, gaps, both exits and any cost."""
     assert_same(plan, bars, path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(plans(), min_size=1, max_size=5),
+    hostile_bars(most=3 * kernels.GROUP),
+    st.integers(0, 2 * kernels.GROUP),
+    st.sampled_from(PATHS),
+)
+def test_a_sweep_that_passes_whole_groups_of_bars_equals_the_plain_loop(made, bars, quiet, path):
+    """Any ladders together; bars that reach no order before, between and after those that do."""
+    calm = [(1_000, 1_001, 999, 1_000)] * quiet
+    over = told(*calm, *rows_of(bars), *calm)
+    assert sweep(made, over, path) == [ledger_run(plan, over, path)[0] for plan in made]
+
+
+def test_ladders_written_down_together_are_those_of_one_plan_at_a_time():
+    """Some alike, some not: levels, fees, exits, coin above and below the start."""
+    made = [
+        half_and_half(
+            GridGeometry(90_000, 110_000, levels, spacing),
+            start,
+            10**13,
+            replace(COSTS_BPS, maker_ppm=fee),
+            stop_loss=stop,
+            through=through,
+        )
+        for levels, spacing, start, fee, stop, through in [
+            (7, Spacing.GEOMETRIC, 100_000, 1_000, None, 1),
+            (7, Spacing.ARITHMETIC, 85_000, 1_000, 80_000, 1),
+            (4, Spacing.GEOMETRIC, 100_000, 1_000, None, 1),
+            (7, Spacing.GEOMETRIC, 120_000, 900, None, 1),
+            (7, Spacing.GEOMETRIC, 101_000, 1_000, 70_000, 3),
+        ]
+    ]
+    tables, facts = ladder.of_plans(made)
+    for row, plan in enumerate(made):
+        (alone,), (its,) = ladder.of_plans([plan])
+        assert np.array_equal(tables[row, :, : plan.geometry.levels + 1], alone)
+        assert np.array_equal(facts[row], its)
 
 
 @pytest.mark.parametrize("path", PATHS)

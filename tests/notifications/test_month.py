@@ -171,6 +171,9 @@ class Records:
             for hour, grid in [name.split("/")]
         ]
 
+    async def mend_hour(self, key, hour) -> None:
+        """Nothing is damaged in this history."""
+
     async def record_notices(self, key, told) -> None:
         for path, data in notices_growth(key, told, self.root).items():
             (self.root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -330,9 +330,13 @@ async def test_a_channel_that_left_the_configuration_holds_nothing_up(tmp_path):
     outbox = Outbox(tmp_path, [phone, pager], CLOCK)
     outbox.enqueue(NOTICE)
     assert await outbox.deliver() == 1
-    without = Outbox(tmp_path, [pager], CLOCK)
+    with capture_logs() as logs:
+        without = Outbox(tmp_path, [pager], CLOCK)
     assert without.waiting == 0
     assert without.knows(NOTICE.dedupe)
+    assert [(entry["event"], entry["channel"], entry["title"]) for entry in logs] == [
+        ("not told by a channel that was taken away", "phone", "t")
+    ]
 
 
 async def test_a_damaged_notice_is_set_aside(tmp_path):
@@ -342,9 +346,13 @@ async def test_a_damaged_notice_is_set_aside(tmp_path):
         outbox = Outbox(tmp_path, [phone := Phone()], CLOCK)
     assert logs[0]["event"] == "a notice is damaged and was set aside"
     assert (tmp_path / "00000001-x.damaged").exists()
+    assert outbox.damaged == ["00000001-x.damaged"]
     outbox.enqueue(NOTICE)
     await outbox.deliver()
     assert phone.got == [NOTICE]
+    assert Outbox(tmp_path, [phone], CLOCK).damaged == ["00000001-x.damaged"]  # told until it is taken away
+    (tmp_path / "00000001-x.damaged").unlink()
+    assert outbox.damaged == []
 
 
 # --- a disk that takes nothing ---
@@ -512,7 +520,11 @@ async def test_a_damaged_memory_of_what_was_told_ends_no_start(tmp_path):
         file.write(b"\xff" * 64 + b"\n" + b"z" * 64 + b"\n")
     outbox.enqueue(about("a", 2))
     await outbox.deliver()
-    again = Outbox(tmp_path, [Phone()], CLOCK)
+    with capture_logs() as logs:
+        again = Outbox(tmp_path, [Phone()], CLOCK)
+    assert [(entry["file"], entry["error"]) for entry in logs] == [
+        ("told.jsonl", "2 of 5 lines are no digests of 64 digits")
+    ]
     assert again.knows("a/1")
     assert again.knows("a/2")
 
@@ -533,10 +545,12 @@ async def test_a_start_on_a_disk_that_reads_or_writes_badly_goes_on(tmp_path, mo
     with capture_logs() as logs:
         again = Outbox(tmp_path, [phone], CLOCK)
     assert [entry["event"] for entry in logs] == [
+        "what was told is damaged",
         "what was told cannot be tidied",
         "a notice's file cannot be read or removed",
         "a notice's file cannot be read or removed",
     ]
+    assert again.damaged == [first.name]  # the other one was told
     assert await again.deliver() == 0
     assert [notice.dedupe for notice in phone.got] == ["a/2"]
     last = (tmp_path / "told.jsonl").read_bytes().split(b"\n")
@@ -556,8 +570,10 @@ def test_a_damaged_notice_that_cannot_be_set_aside_ends_no_start(tmp_path):
     (tmp_path / "00000001-x.json").write_bytes(b"{")
     (tmp_path / "00000001-x.damaged").mkdir()
     with capture_logs() as logs:
-        assert Outbox(tmp_path, [Phone()], CLOCK).waiting == 0
+        outbox = Outbox(tmp_path, [Phone()], CLOCK)
+    assert outbox.waiting == 0
     assert [entry["event"] for entry in logs] == ["a notice is damaged and was set aside"]
+    assert outbox.damaged == ["00000001-x.damaged", "00000001-x.json"]
 
 
 async def test_only_so_much_of_what_was_told_is_remembered(tmp_path, monkeypatch):

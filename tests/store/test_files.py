@@ -103,6 +103,9 @@ def test_no_path_leaves_the_repository(path):
         ("a: [\n", "not the YAML"),
         ("a: 1\n---\nb: 2\n", "2 YAML documents"),
         ("[" * 5000, "YAML"),
+        ("[" * 100_000, "nested deeper"),  # these three ended the process: a stack of C calls
+        ("- " * 100_000, "nested deeper"),
+        ('{"a":' * 100_000, "nested deeper"),
     ],
 )
 def test_yaml_refuses_what_is_not_plain(text, problem):

@@ -215,6 +215,17 @@ def test_only_a_damaged_file_is_given_the_history_s_bytes(writer, place):
     assert (place / "data" / path).read_bytes() == data
 
 
+def test_what_waits_for_its_commit_is_not_taken_back(writer, place):
+    """A file that is durable and ahead of the history is no damage."""
+    path = "exit_states/ETH-USDT/2026-02-02.yaml"
+    for data in (b"---\na: 1\n", b"---\na: 1\n---\nb: 2\n"):
+        writer.hand_over(ChangeSet({path: data}, "m"), NOON)
+        if b"b" not in data:
+            writer.commit_waiting()
+    assert not writer.restored(path)
+    assert (place / "data" / path).read_bytes() == data
+
+
 @pytest.mark.parametrize(
     "change_set",
     [
@@ -371,7 +382,8 @@ def test_an_intent_that_cannot_be_read_is_set_aside(writer, place):
     """A damaged intent is kept under another name and stops nobody."""
     (place / "state" / "intents" / "7.json").write_bytes(b"{")
     recovery = writer.recover()
-    assert recovery.unreadable == ["7.json"]
+    assert list(recovery.unreadable) == ["7.json"]
+    assert recovery.unreadable["7.json"].startswith("intents/7.json: not JSON: ")
     assert (place / "state" / "intents" / "7.json.unreadable").exists()
     assert writer.hand_over(ChangeSet(snapshot_files(), "m"), NOON) >= 8
 

@@ -139,7 +139,7 @@ async def test_what_cannot_be_answered_so_is_a_conflict(tmp_path):
         problem = told_problem(await posted(api, decision_id, answer="decline"), 409)
         assert "already answered" in problem["detail"]
         assert len(read_advice(api.root, decision_id).actions) == 1
-        unknown = decision_id.replace("dec-ETH", "dec-XXX")
+        unknown = decision_id.replace("dec-ETH", "dec-DOGE")
         told_problem(await posted(api, unknown, answer="note"), 404)
 
 

@@ -1,0 +1,1 @@
+"""A simulated exchange: the trading port over minutes that are fed to it. No money moves here."""

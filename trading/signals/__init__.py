@@ -1,0 +1,1 @@
+"""What may start a trade: each signal looks at one market at the close of an hour. Pure; switched by name."""
