@@ -18,8 +18,8 @@ Rows = tuple[Bars, int, int]  # an hour's known minutes with their price scale a
 class MinuteShelf:
     """Decoded hours of one repository, of each market the newest used ones kept; one thread at a time.
 
-    Markets do not share what is kept: each hour looks back a week in every market, so a shelf for all that held
-    a little less than all of that would never hold what is asked for next. An hour takes about 4 kB.
+    Markets do not share what is kept: each hour looks back a week in every market, so that one shelf for all,
+    a little smaller than that, would never hold what is asked for next. An hour takes about 4 kB.
     """
 
     def __init__(self, root: Path, hours_kept: int = HOURS_KEPT) -> None:
