@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from backtest.parameters import ParameterSet
-from grid import kernels, ladder
+from grid import ladder
 from grid.batch import FAULTS, SOUND, Batch, Shapes, Terms
 from grid.geometry import Spacing
 from grid.ladder import MOST_PROFIT
@@ -191,8 +191,8 @@ def run_part(plan: SweepPlan, task: Task) -> Part:
             before - plan.capital,
             now.fees,
             now.fills,
-            results[:, kernels.CYCLES],
-            results[:, kernels.HELD_BARS],
+            results[:, ladder.CYCLES],
+            results[:, ladder.HELD_BARS],
             batch.stopped,
         )
         for found in (batch.faults, _too_small(batch, plan, count)):

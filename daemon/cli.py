@@ -12,29 +12,6 @@ from typing import Annotated
 
 import typer
 
-from daemon.commands import (
-    agents,
-    backtesting,
-    calibrating,
-    comparing,
-    configuration,
-    dashboard,
-    deciding,
-    evaluating,
-    grids,
-    history,
-    indexing,
-    kpis,
-    mending,
-    notifying,
-    reading,
-    regimes,
-    replaying,
-    reporting,
-    running,
-    sweeping,
-    trading,
-)
 from daemon.commands.overview import Overview
 from daemon.commands.sharing import Finding, fail
 from daemon.heap import keep_few_arenas
@@ -82,33 +59,6 @@ def _common(
         fail(f"--log-level: {log_level!r} is none of DEBUG, INFO, WARNING, ERROR", 2)
     configure_logs(log_level.upper())
     keep_few_arenas()
-
-
-COMMANDS = (
-    running,
-    history,
-    reading,
-    mending,
-    calibrating,
-    grids,
-    deciding,
-    evaluating,
-    replaying,
-    kpis,
-    regimes,
-    agents,
-    comparing,
-    configuration,
-    notifying,
-    indexing,
-    trading,
-    backtesting,
-    sweeping,
-    reporting,
-    dashboard,
-)
-for commands in COMMANDS:
-    commands.register(app)
 
 
 def main() -> None:

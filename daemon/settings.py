@@ -8,8 +8,6 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from daemon.trading_settings import TradingSettings
 from decisions.config import AdviceConfig
@@ -172,6 +170,9 @@ class IndexSettings(Section):
     def _no_password(cls, url: str | None) -> str | None:
         if url is None:
             return None
+        from sqlalchemy.engine import make_url  # what has no server does without it
+        from sqlalchemy.exc import ArgumentError
+
         try:
             parsed = make_url(url)
         except ArgumentError:
@@ -300,6 +301,8 @@ class Settings(Section):
         """
         if self.index.url is None:
             return f"sqlite:///{self.state_path.resolve() / 'index.sqlite'}"
+        from sqlalchemy.engine import make_url
+
         url, file = make_url(self.index.url), self.index.password_file
         if file is not None:
             try:

@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from grid import kernels, ladder
+from grid import ladder
 from grid.geometry import arithmetic_prices, geometric_prices
 from grid.simulation import blank_results
 from market.candles import Bars, Ints
@@ -145,30 +145,32 @@ class Batch:
 
     def pass_bars(self, bars: Bars, *, worse: bool) -> None:
         """Carry every grid over the next bars; `worse` believes the worse way through each."""
+        from grid import kernels  # numba: the daemon starts without it
+
         columns = (bars.open, bars.high, bars.low, bars.close)
         kernels.sweep(*columns, self.tables, self.facts, worse, self.results)
-        given_up = self.results[:, kernels.GIVEN_UP] != 0
+        given_up = self.results[:, ladder.GIVEN_UP] != 0
         self.faults[self.rows[given_up]] = FAULTS.index(Fault.LARGE)
 
     @property
     def stopped(self) -> NDArray[np.bool_]:
         """Say which grids have ended at their stop-loss."""
-        ended: NDArray[np.bool_] = self.results[:, kernels.STOPPED_AT] >= 0
+        ended: NDArray[np.bool_] = self.results[:, ladder.STOPPED_AT] >= 0
         return ended
 
     def worth(self, price: int, *, sold: bool = False) -> Worth:
         """Return each grid's worth at a price; `sold` sells all coin there, with slippage and taker fee."""
         each, results, costs = np.arange(len(self.rows)), self.results, self.terms.costs
-        rung = np.clip(results[:, kernels.STATE], 0, self.facts[:, ladder.LEVELS])
+        rung = np.clip(results[:, ladder.STATE], 0, self.facts[:, ladder.LEVELS])
         base = self.tables[each, ladder.BASE, rung]
-        cash = self.tables[each, ladder.QUOTE, rung] + results[:, kernels.EARNED]
+        cash = self.tables[each, ladder.QUOTE, rung] + results[:, ladder.EARNED]
         fees = self.entry_fee + self.tables[each, ladder.FEES, rung]
-        fees = fees + results[:, kernels.CYCLED] - results[:, kernels.EARNED]
-        seen = np.where(self.stopped, results[:, kernels.EXIT_SEEN], price)
+        fees = fees + results[:, ladder.CYCLED] - results[:, ladder.EARNED]
+        seen = np.where(self.stopped, results[:, ladder.EXIT_SEEN], price)
         brought = base * (seen - ladder.fees_on(seen, costs.slippage_ppm))
         exit_fee = ladder.fees_on(brought, costs.taker_ppm)
         leaves = self.stopped | sold
-        fills = 2 * results[:, kernels.CYCLES] + np.abs(rung - self.facts[:, ladder.FIRST])
+        fills = 2 * results[:, ladder.CYCLES] + np.abs(rung - self.facts[:, ladder.FIRST])
         value = cash + np.where(leaves, brought - exit_fee, base * price)
         return Worth(value, fees + np.where(leaves, exit_fee, 0), fills)
 

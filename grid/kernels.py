@@ -15,8 +15,14 @@ import numpy as np
 from grid.ladder import (
     BASE,
     BUY_AT,
+    CYCLED,
+    CYCLES,
+    EARNED,
+    EXIT_SEEN,
     FIRST,
+    GIVEN_UP,
     GROSS,
+    HELD_BARS,
     LEVELS,
     MOST_PROFIT,
     NET,
@@ -25,6 +31,8 @@ from grid.ladder import (
     QUOTE,
     SELL_AT,
     SLIPPAGE_PPM,
+    STATE,
+    STOPPED_AT,
     TAKER_PPM,
 )
 from market.candles import Ints
@@ -41,9 +49,6 @@ else:
 PPM = 1_000_000
 BLOCK = 2048  # bars that stay in the nearest cache while every ladder of a sweep passes them
 GROUP = 8  # bars of a block that a ladder of a sweep passes in one step where they do not reach it
-# what a run leaves, one row a ladder
-STATE, EARNED, CYCLED, CYCLES, STOPPED_AT, EXIT_SEEN, HELD_BARS, GIVEN_UP = range(8)
-RESULTS = 8
 
 
 def compiled(function: Kernel) -> Kernel:

@@ -20,6 +20,9 @@ ROWS = 7
 # entries of a plan's facts
 LEVELS, FIRST, TAKER_PPM, SLIPPAGE_PPM = range(4)
 FACTS = 4
+# what a run of `grid.kernels` leaves, one row a ladder
+STATE, EARNED, CYCLED, CYCLES, STOPPED_AT, EXIT_SEEN, HELD_BARS, GIVEN_UP = range(8)
+RESULTS = 8
 NEVER_ABOVE = INT64_MAX
 NEVER_BELOW = 0
 MOST_PROFIT = 2**61

@@ -28,7 +28,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from grid import kernels, ladder
+from grid import ladder
 from grid.plan import GridPlan
 from market.candles import Bars, Ints
 from market.costs import fee_on
@@ -140,8 +140,10 @@ def simulate(
     Raises:
         ValueOutOfRange: With `keep_values`, a worth leaves 64 bits.
     """
-    if kernels.COMPILED and len(bars) >= WORTH_COMPILING:
-        fast = compiled_run(plan, bars, path, keep_values=keep_values)
+    if len(bars) >= WORTH_COMPILING:
+        from grid import kernels  # numba: what never simulates so much starts without it
+
+        fast = compiled_run(plan, bars, path, keep_values=keep_values) if kernels.COMPILED else None
         if fast is not None:
             return fast
     return ledger_run(plan, bars, path, keep_values=keep_values)[0]
@@ -151,6 +153,8 @@ def compiled_run(
     plan: GridPlan, bars: Bars, path: BarPath = BarPath.PESSIMISTIC, *, keep_values: bool = False
 ) -> GridOutcome | None:
     """Return the outcome by `grid.kernels`, None where an amount could leave 64 bits."""
+    from grid import kernels
+
     if not ladder.fits(plan, int(bars.high.max(initial=0))):
         return None
     tables, facts = ladder.of_plans([plan])
@@ -158,13 +162,15 @@ def compiled_run(
     values = np.empty(len(bars) if keep_values else 0, dtype=np.int64)
     columns = (bars.open, bars.high, bars.low, bars.close)
     kernels.run(*columns, tables[0], facts[0], path is BarPath.PESSIMISTIC, results[0], values)
-    if results[0, kernels.GIVEN_UP]:
+    if results[0, ladder.GIVEN_UP]:
         return None
     return _outcome(plan, bars, tables[0], results[0], values if keep_values else None)
 
 
 def sweep(plans: Sequence[GridPlan], bars: Bars, path: BarPath = BarPath.PESSIMISTIC) -> list[GridOutcome]:
     """Return `simulate` of each plan over the same bars, reading the candles once for all of them."""
+    from grid import kernels
+
     if not kernels.COMPILED or not plans:
         return [simulate(plan, bars, path) for plan in plans]
     highest = int(bars.high.max(initial=0))
@@ -175,7 +181,7 @@ def sweep(plans: Sequence[GridPlan], bars: Bars, path: BarPath = BarPath.PESSIMI
     columns = (bars.open, bars.high, bars.low, bars.close)
     kernels.sweep(*columns, tables, facts, path is BarPath.PESSIMISTIC, results)
     return [
-        simulate(plan, bars, path) if result[kernels.GIVEN_UP] else _outcome(plan, bars, table, result, None)
+        simulate(plan, bars, path) if result[ladder.GIVEN_UP] else _outcome(plan, bars, table, result, None)
         for plan, table, result in zip(plans, tables, results, strict=True)
     ]
 
@@ -391,9 +397,9 @@ def _held_value(plan: GridPlan, bars: Bars) -> int:
 
 def blank_results(facts: Ints) -> Ints:
     """Return what a kernel expects to fill: each ladder in its first state, nothing stopped."""
-    results = np.zeros((len(facts), kernels.RESULTS), dtype=np.int64)
-    results[:, kernels.STATE] = facts[:, ladder.FIRST]
-    results[:, kernels.STOPPED_AT] = -1
+    results = np.zeros((len(facts), ladder.RESULTS), dtype=np.int64)
+    results[:, ladder.STATE] = facts[:, ladder.FIRST]
+    results[:, ladder.STOPPED_AT] = -1
     return results
 
 

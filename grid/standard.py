@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from grid import kernels, ladder
+from grid import ladder
 from grid.geometry import FEWEST_LEVELS, MOST_LEVELS, GridGeometry, cells_of_width, geometric_prices
 from grid.plan import GridPlan, half_and_half
 from grid.simulation import BarPath, blank_results
@@ -185,6 +185,8 @@ class _Grids:
 
     def earned(self, path: BarPath, *, mirrored: bool) -> tuple[Floats, Floats]:
         """Return profit beyond holding and beyond cash, bps of the starting value."""
+        from grid import kernels  # numba: the daemon starts without it
+
         bars, span = self.bars, _span(self.bars)
         results = blank_results(self.facts)
         columns = (bars.open, bars.high, bars.low, bars.close)
@@ -201,8 +203,8 @@ class _Grids:
         last = bars.close[self.starts + span]
         if mirrored:
             last = reflected(self.start_price, last)
-        each, state = np.arange(len(results)), results[:, kernels.STATE]
-        cash = self.tables[each, ladder.QUOTE, state] + results[:, kernels.EARNED]
+        each, state = np.arange(len(results)), results[:, ladder.STATE]
+        cash = self.tables[each, ladder.QUOTE, state] + results[:, ladder.EARNED]
         worth = self.tables[each, ladder.BASE, state] * last + cash
         held = self.base * last + self.quote
         return (worth - held) * 1e4 / self.value, (worth - self.value) * 1e4 / self.value

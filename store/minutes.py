@@ -34,9 +34,7 @@ class MinuteShelf:
         hours = [rows for each in hours_between(start, end) if (rows := self._rows(key, each)) is not None]
         scale = max([price_scale, *(of_price for _, of_price, _ in hours)])
         volume = max([1, *(of_volume for _, _, of_volume in hours)])
-        parts = [
-            bars.rescaled(scale // of_price, volume // of_volume) for bars, of_price, of_volume in hours
-        ]
+        parts = [bars.rescaled(scale // of_price, volume // of_volume) for bars, of_price, of_volume in hours]
         return (joined(parts) if parts else no_bars(Timeframe.M1)), scale
 
     def _rows(self, key: str, hour: Hour) -> Rows | None:

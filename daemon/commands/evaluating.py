@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from daemon.commands.clocks import ClockOption, clock_beside
 from daemon.commands.history import Write, writing
-from daemon.commands.running import ClockOption, clock_beside
 from daemon.commands.sharing import (
     ConfigOption,
     Finding,

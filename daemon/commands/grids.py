@@ -13,8 +13,8 @@ import typer
 from rich.table import Table
 
 from daemon.clock import WallClock
+from daemon.commands.clocks import ClockOption, clock_beside
 from daemon.commands.history import writing
-from daemon.commands.running import ClockOption, clock_beside
 from daemon.commands.sharing import (
     ConfigOption,
     FormatOption,

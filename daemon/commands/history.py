@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from daemon.clock import WallClock
-from daemon.commands.running import ClockOption, clock_of
+from daemon.commands.clocks import ClockOption, clock_of
 from daemon.commands.sharing import ConfigOption, fail, hour_of, in_loop, progress_console, settings_of
 from daemon.settings import MarketSettings, Settings
 from exchanges.collection import LEAD_S, TAIL_S, collect_bars

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
+import typer
 from typer.core import TyperGroup
 
 SECTIONS: dict[str, dict[str, str]] = {
@@ -53,16 +56,71 @@ SECTIONS: dict[str, dict[str, str]] = {
 }
 
 
-class Overview(TyperGroup):
-    """Lists the commands in these sections; a command that stands in none is listed last."""
+MODULES = {  # below daemon/commands/: where each command is
+    "demo": "running",
+    "dashboard": "dashboard",
+    "report": "reporting",
+    "config": "configuration",
+    "run": "running",
+    "cycle": "running",
+    "status": "asking_health",
+    "notify": "notifying",
+    "sandbox": "running",
+    "decisions": "deciding",
+    "explain": "deciding",
+    "decide": "deciding",
+    "grids": "grids",
+    "analyze": "reading",
+    "regimes": "regimes",
+    "backfill": "history",
+    "import": "history",
+    "index": "indexing",
+    "mcp": "agents",
+    "kpis": "kpis",
+    "evaluate": "evaluating",
+    "calibrate": "calibrating",
+    "backtest": "backtesting",
+    "sweep": "sweeping",
+    "compare": "comparing",
+    "why": "trading",
+    "gate": "trading",
+    "verify": "reading",
+    "replay": "replaying",
+    "fsck": "mending",
+    "maintain": "mending",
+}
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # typer has a click of its own inside
-        sections = {title: list(lines.items()) for title, lines in SECTIONS.items()}
-        named = {name for lines in SECTIONS.values() for name in lines}
-        other = [(name, self.commands[name].get_short_help_str()) for name in self.list_commands(ctx)]
-        sections["Other"] = [(name, line) for name, line in other if name not in named]
-        width = max(len(name) for name in self.commands)
-        for title, lines in sections.items():
-            if lines:
-                with formatter.section(title):
-                    formatter.write_dl([(name.ljust(width), line) for name, line in lines])
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name, each module imported when one of its commands is asked for.
+
+    All of them take seconds to import; a person who asks for the status waits for one.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        part = typer.Typer(rich_markup_mode=None)
+        import_module(f"daemon.commands.{MODULES[name]}").register(part)
+        return typer.main.get_group(part).commands[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in MODULES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(MODULES)
+
+    def __len__(self) -> int:
+        return len(MODULES)
+
+
+class Overview(TyperGroup):
+    """Lists the commands in these sections, without importing any."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands()  # type: ignore[assignment]  # read only
+
+    def format_commands(self, _: Any, formatter: Any) -> None:  # typer has a click of its own inside
+        width = max(len(name) for name in MODULES)
+        for title, lines in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), line) for name, line in lines.items()])

@@ -1,33 +1,25 @@
-"""What runs: `demo`, `run`, `cycle`, `status`, `sandbox`."""
+"""What runs: `demo`, `run`, `cycle`, `sandbox`."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 import anyio.to_thread
-import orjson
 import typer
-from rich.table import Table
 
 from daemon.app import App, building
-from daemon.clock import DrivenClock, ScaledClock, WallClock
+from daemon.commands.clocks import ClockOption, clock_of
 from daemon.commands.sharing import (
     ConfigOption,
     Finding,
-    FormatOption,
-    checked_format,
-    console,
     fail,
     hour_of,
     in_loop,
-    print_json,
     settings_of,
 )
 from daemon.cycle import run_due_hours
@@ -35,11 +27,10 @@ from daemon.demo import DemoPlan, run_demo, serve_sandbox
 from daemon.desk import run_desk_hours
 from daemon.failures import arm_failpoints
 from daemon.indexer import keep_index
-from daemon.settings import MarketSettings, Settings
+from daemon.settings import MarketSettings
 from daemon.workers import ask_on_signal, load_state, run_daemon, verify_keys
 from market.errors import ExchangeError, StoreError
-from market.hours import Hour, last_closed_hour, parse_instant
-from market.ports import Clock
+from market.hours import Hour, last_closed_hour
 from store.control import ask_status
 from store.lock import holder
 from store.remote import end_remote_calls
@@ -48,34 +39,8 @@ CUT_EVERY_S = 0.2
 
 
 def register(app: typer.Typer) -> None:
-    for command in (demo, run, cycle, status, sandbox):
+    for command in (demo, run, cycle, sandbox):
         app.command()(command)
-
-
-def clock_of(text: str | None) -> Clock:
-    """Return the clock that a rehearsal shares, the wall clock when left out."""
-    if text is None:
-        return WallClock()
-    try:
-        return ScaledClock.parse(text)
-    except ValueError as error:
-        fail(f"--clock: {error}", 2)
-
-
-def clock_beside(text: str | None, settings: Settings) -> Clock:
-    """Return the clock of a command that writes: what a running daemon takes for now is now, as in a demo.
-
-    Raises:
-        StoreError: A daemon holds the repository and does not answer.
-    """
-    held = holder(settings.data_repository.base_path)
-    if text is not None or held is None:
-        return clock_of(text)
-    page = in_loop(lambda: ask_status(Path(held.socket)))
-    return DrivenClock(parse_instant(page["now"]), rate=1.0)
-
-
-ClockOption = Annotated[str | None, typer.Option(hidden=True, help="START,RATE,WALL_START, for rehearsals.")]
 
 
 def demo(
@@ -245,67 +210,6 @@ async def _one_cycle(app: App, market: MarketSettings, last: Hour) -> bool:
     waiting = f", hour incomplete, fetched again after {state.retry_at:%H:%M}" if state.retry_at else ""
     print(f"{market.key}: {judged} hours judged, {state.owed} owed{waiting}")
     return True
-
-
-def status(
-    url: Annotated[
-        str | None, typer.Option(help="A daemon's address; the configured one when left out.")
-    ] = None,
-    config: ConfigOption = None,
-    form: FormatOption = "table",
-) -> None:
-    """Show a running daemon's health; exit code 0 for pass, 1 for warn or fail, 3 when nobody answers.
-
-    Example: regimed status --url http://127.0.0.1:8080
-    """
-    checked_format(form)
-    if url is None:
-        http = settings_of(config).http
-        url = f"http://{http.host}:{http.port}"
-    if not url.startswith(("http://", "https://")):
-        fail(f"--url: {url!r} is not an http address", 2)
-    page = _fetched(f"{url.rstrip('/')}/health")
-    if form == "json":
-        print_json(page)
-    else:
-        _show(page)
-    if page["status"] != "pass":
-        raise Finding(1)
-
-
-def _fetched(url: str) -> Any:
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 http(s) was checked
-            return orjson.loads(answer.read(4 * 2**20))
-    except urllib.error.HTTPError as error:
-        if error.code == 503:
-            return orjson.loads(error.read(4 * 2**20))
-        fail(f"{url}: answered {error.code}; is this a regimed daemon?", 3)
-    except (OSError, ValueError) as error:
-        fail(f"{url}: no answer ({error}); is the daemon running?", 3)
-
-
-def _show(page: Any) -> None:
-    out = console()
-    out.print(f"regimed {page['version']}: {page['status']}  (next ring {page['next_ring_at']})")
-    table = Table("check", "status", "state", box=None, pad_edge=False)
-    for name, check in page["checks"].items():
-        if name.startswith("market:"):
-            holds = check["hold_probability"]
-            p = "-" if holds is None else f"{holds:.2f}"
-            verdict, hour = check["verdict"] or "-", check["newest_hour"]
-            state = f"{verdict} p={p} hour {hour}, owed {check['owed_hours']}"
-        elif name == "git":
-            state = f"unpushed {check['unpushed_commits']}, queue {check['queue_depth']}"
-        elif name == "desk":
-            nav, open_trades = check["nav"] or "-", len(check["open_trades"])
-            state = f"nav {nav}, open trades {open_trades}, hour {check['newest_hour'] or '-'}"
-        else:
-            state = check.get("breaker", "")
-        table.add_row(name, check["status"], state)
-    out.print(table)
-    for note in page["notes"]:
-        out.print(f"! {note}")
 
 
 def sandbox(

@@ -7,18 +7,18 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import anyio
 import orjson
 import typer
 from rich.console import Console
 
-from daemon.configuration import PREFIX, load_settings
-from daemon.settings import Settings
 from market.hours import Hour
 from market.keys import checked_key
-from store.kpi_files import day_of
+
+if TYPE_CHECKING:
+    from daemon.settings import Settings
 
 T = TypeVar("T")
 DEFAULT_CONFIG = Path("config.yaml")
@@ -53,6 +53,8 @@ def settings_of(config: Path | None) -> Settings:
     Raises:
         ConfigInvalid: With every problem at once.
     """
+    from daemon.configuration import PREFIX, load_settings  # half of a command's start, where it needs them
+
     file = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
     if file is None and not any(name.startswith(PREFIX) for name in os.environ):
         fail("there is no config.yaml here; name one with --config, or start from config/config.yaml", 2)
@@ -74,6 +76,8 @@ def hour_of(text: str, option: str) -> Hour:
 
 def day_named(text: str, option: str) -> datetime:
     """Return the first instant of the day that an option names."""
+    from store.kpi_files import day_of
+
     try:
         return day_of(text)
     except ValueError:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grid import kernels
+from grid import ladder
 from grid.batch import FAULTS, SOUND, Batch, Fault, Shapes, Terms
 from grid.geometry import GridGeometry, Spacing, arithmetic_prices
 from grid.plan import GridPlan, half_and_half
@@ -57,8 +57,8 @@ def assert_same(rows: list[Row], start: int, terms: Terms, bars: Bars, path: Bar
         at, (alone, _) = place[number], ledger_run(plan, bars, path)
         assert held.value[at] == alone.value
         assert (held.fees[at], held.fills[at]) == (alone.fees, alone.fills)
-        assert batch.results[at, kernels.CYCLES] == alone.cycles
-        assert batch.results[at, kernels.HELD_BARS] == alone.held_bars
+        assert batch.results[at, ladder.CYCLES] == alone.cycles
+        assert batch.results[at, ladder.HELD_BARS] == alone.held_bars
         assert batch.stopped[at] == (alone.stop_reason is not None)
         proceeds = alone.base * terms.costs.sell_price(last)
         fee = fee_on(proceeds, terms.costs.taker_ppm)
@@ -116,7 +116,7 @@ def test_recorded_minutes(recorded_data):
     batch = assert_same(
         rows, start, Terms(10**10, OrderCosts(1_000, 1_000, 150), 1, 1), bars, BarPath.PESSIMISTIC, 1000
     )
-    assert len(batch.rows) >= 8 and batch.results[:, kernels.CYCLES].max() > 20
+    assert len(batch.rows) >= 8 and batch.results[:, ladder.CYCLES].max() > 20
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from grid import kernels, ladder, simulation
+import grid
+from grid import kernels, ladder
 from grid.geometry import GridGeometry, Spacing
 from grid.plan import GridPlan, equal_amounts, half_and_half
 from grid.simulation import (
@@ -366,8 +367,8 @@ def test_the_kernels_mean_the_same_uncompiled(monkeypatch, path):
     small = replace(PLAN, stop_loss=90, take_profit=150, idle_base=10)
     paths = [walked(120, 99, 121, 91, 80, 99), told((60, 150, 60, 90)), told((170, 170, 80, 115))]
     expected = [ledger_run(small, bars, path)[0] for bars in paths], sweep(wide, walk, path)
-    monkeypatch.setattr(simulation, "kernels", uncompiled_kernels(monkeypatch))
-    monkeypatch.setattr(simulation.kernels, "COMPILED", True)
+    monkeypatch.setattr(grid, "kernels", uncompiled_kernels(monkeypatch))
+    monkeypatch.setattr(grid.kernels, "COMPILED", True)
     kept = [compiled_run(small, bars, path, keep_values=True) for bars in paths]
     assert (kept, sweep(wide, walk, path)) == expected
     assert [outcome.stop_reason is None for outcome in kept] == [False] * 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import grid
 from grid import kernels, standard
 from grid.simulation import BarPath, ledger_run
 from grid.standard import StandardGrid, batch_24h, reflected
@@ -151,7 +152,7 @@ def test_without_numba_every_figure_is_the_same(monkeypatch):
     bars = hours(8, 400)
     given = ranges(bars, 60)
     fast = columns(batch_24h(bars, *given))
-    monkeypatch.setattr(standard, "kernels", uncompiled_kernels(monkeypatch))
+    monkeypatch.setattr(grid, "kernels", uncompiled_kernels(monkeypatch))
     assert np.array_equal(columns(batch_24h(bars, *given)), fast, equal_nan=True)
 
 
