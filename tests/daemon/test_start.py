@@ -29,7 +29,7 @@ print(*sorted({heavy!r} & set(sys.modules)), file=sys.stderr)
         (["--help"], set()),
         (["--version"], set()),
         (["status", "--url", "http://127.0.0.1:9"], {"pydantic"}),  # typer looks for it
-        (["status", "--config", "none.yaml"], {"pydantic", "numpy", "daemon.settings"}),
+        (["status", "--config", "none.yaml"], {"pydantic", "numpy", "daemon.settings", "git"}),
         (["explain", "--help"], {"pydantic", "numpy", "daemon.settings", "git"}),
         (["run", "--help"], HEAVY - {"numba", "pyarrow"}),
     ],
