@@ -24,8 +24,8 @@ _EVENTS = {EVENT_JOB_MISSED: "missed", EVENT_JOB_MAX_INSTANCES: "still_running",
 async def ringing(app: App) -> AsyncIterator[None]:
     """Ring the bells for as long as the block runs.
 
-    By wall clock: each hour after the settle delay, and a tick each minute for hours that are fetched again.
-    By any other clock: an interval short enough to see each of its hours.
+    Each minute, after the settle delay: at the full hour for the new one, else for those fetched again.
+    By another clock than the wall's: each of its minutes, but four a second at most unless an hour is less.
     """
     scheduler = AsyncIOScheduler(
         timezone=UTC,
@@ -36,8 +36,8 @@ async def ringing(app: App) -> AsyncIterator[None]:
     if app.clock.rate == 1:
         scheduler.add_job(_ring, CronTrigger(minute="*", second=settle % 60, timezone=UTC), [app], id="ring")
     else:
-        every = min(3600 / app.clock.rate, 60.0) if app.clock.rate > 0 else 60.0
-        scheduler.add_job(_ring, IntervalTrigger(seconds=max(every, 0.05), timezone=UTC), [app], id="ring")
+        every = IntervalTrigger(seconds=ring_every_s(app.clock.rate), timezone=UTC)
+        scheduler.add_job(_ring, every, [app], id="ring")
     scheduler.add_job(_beat, IntervalTrigger(seconds=HEARTBEAT_S, timezone=UTC), [app], id="heartbeat")
     scheduler.start()
     _note_next(app)
@@ -45,6 +45,13 @@ async def ringing(app: App) -> AsyncIterator[None]:
         yield
     finally:
         scheduler.shutdown(wait=False)
+
+
+def ring_every_s(rate: float) -> float:
+    """Return the wall seconds between two rings where `rate` seconds of the clock pass in one."""
+    if rate <= 0:
+        return 60.0
+    return min(max(60 / rate, min(0.25, 3600 / rate), 0.05), 60.0)
 
 
 async def _ring(app: App) -> None:
