@@ -12,7 +12,7 @@ import anyio
 from pydantic import TypeAdapter, ValidationError
 
 from exchanges.http import Answer, HttpClient, Transport
-from exchanges.kucoin_errors import unwrapped
+from exchanges.kucoin_errors import KEY_REFUSED, unwrapped
 from exchanges.kucoin_models import (
     BALANCES,
     CANDLE_ROWS,
@@ -42,6 +42,10 @@ MOST_PAGES = 600
 MOST_CLOCK_OFFSET_S = 5.0
 _OFFSET_FRESH_S = 300.0
 _CLOCK_JUMP_S = 0.5
+_KEY_REMEDY = (
+    "look at key_file, secret_file, passphrase_file and key_version of exchanges.{name};"
+    " without them it needs no key: public market data"
+)
 
 CANDLE_TYPES = {
     Timeframe.M1: "1min",
@@ -227,7 +231,13 @@ class KucoinExchange:
         """
         path = "/api/v1/user/api-key"
         self._key_is_safe = False
-        data, answer = await self._ask(path, weight=20, signed=True)
+        try:
+            data, answer = await self._ask(path, weight=20, signed=True)
+        except ExchangeRefused as error:
+            if isinstance(error, ClockRefused) or error.code not in KEY_REFUSED:
+                raise
+            problem = f"{error.problem}; {_KEY_REMEDY.format(name=self._name)}"
+            raise ExchangeRefused(self._name, error.request, problem, error.code) from None
         found = self._valid(KEY, data, answer, path)
         if fault := _key_fault(found):
             raise ExchangeRefused(self._name, f"GET {path}", fault)

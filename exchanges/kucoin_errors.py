@@ -32,7 +32,7 @@ _CLOUDFLARE_BLOCK_S = 30.0
 _ENDPOINT_BLOCK_S = 10.0
 
 _SERVER_TROUBLE = frozenset({"500000", "230005"})
-_KEY_REFUSED = frozenset({"411100", *(f"4000{n:02}" for n in range(1, 11))})
+KEY_REFUSED = frozenset({"411100", *(f"4000{n:02}" for n in range(1, 11))})
 
 
 def unwrapped(exchange: str, request: str, answer: Answer) -> Any:
@@ -69,7 +69,7 @@ def _by_code(exchange: str, request: str, answer: Answer, code: str, message: st
     kind: type[ExchangeError] = RequestRefused
     if answer.status >= 500 or code in _SERVER_TROUBLE:
         kind = ExchangeUnavailable
-    elif code in _KEY_REFUSED or code.startswith("4003"):
+    elif code in KEY_REFUSED or code.startswith("4003"):
         kind = ExchangeRefused
     return kind(exchange, request, f"HTTP {answer.status}: {message}", code)
 

@@ -30,7 +30,7 @@ from exchanges.signing import Credentials, digest_base64, signed_headers
 from market.errors import AnswerMalformed, ClockRefused, ExchangeError, ExchangeRefused
 from tests.exchanges.conftest import Listener, connected
 
-ACCOUNTS = "/api/v1/accounts"
+ACCOUNTS, KEY_RIGHTS = "/api/v1/accounts", "/api/v1/user/api-key"
 
 
 @pytest.mark.parametrize("key", [TRADING_KEY, READING_KEY], ids=lambda key: key.name)
@@ -144,14 +144,18 @@ async def test_wrong_credentials_are_refused_by_the_exchange(sandbox, clock):
             await exchange.check_key()
         await exchange.aclose()
         assert raised.value.code == code
+        assert "key_file, secret_file, passphrase_file and key_version of exchanges.sandbox" in str(
+            raised.value
+        )
 
 
 async def test_a_timestamp_that_the_exchange_refuses_is_clock_refused(sandbox, clock):
     """The exchange has the last word about our clock."""
-    sandbox.script.add(Fault(kind="refused", endpoint=ACCOUNTS, status=400, code="400002"))
-    async with connected(sandbox.url, clock, key=TRADING_KEY) as client:
-        with pytest.raises(ClockRefused):
-            await client.account("ETH-USDT")
+    for endpoint in (ACCOUNTS, KEY_RIGHTS):
+        sandbox.script.add(Fault(kind="refused", endpoint=endpoint, status=400, code="400002"))
+        async with connected(sandbox.url, clock, key=TRADING_KEY) as client:
+            with pytest.raises(ClockRefused):
+                await client.account("ETH-USDT")
 
 
 def test_the_signature_covers_timestamp_method_unencoded_query_and_body():
