@@ -4,6 +4,10 @@ BIN := .venv/bin
 # what decides over money and evidence: every line and branch of it has a test
 WHOLE := exits/*,regime/gates/*,market/costs.py,trading/risk.py,trading/breakers.py,trading/pacing.py,trading/ledger.py,trading/attribution.py,exchanges/simulated/matching.py,exchanges/simulated/account.py,store/writer.py,store/snapshots.py,market/snapshot.py
 
+# A test waits for its folders' syncs; where memory is ample they lie there. The kills that are tested take no power away.
+MEMORY := $(shell [ "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 8000000 ] 2>/dev/null && echo /dev/shm)
+PYTEST := PYTHONDONTWRITEBYTECODE= $(if $(MEMORY),TMPDIR=$(MEMORY)) $(BIN)/python -m pytest -q --dist loadscope
+
 .PHONY: setup assets demo test check lint types contracts coverage campaign fuzz architecture agents notices calibration bracket reasons replays assumptions mutants peers bench kubectl board operations drills soak month licences sbom reference pictures format lock clean
 
 setup: .venv/ready
@@ -24,7 +28,7 @@ demo: setup  ## the whole system on a simulated market: http://127.0.0.1:8080/, 
 	$(BIN)/regimed demo $(ARGS)
 
 test: setup  ## the suite, under 10 minutes
-	$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "not check" $(ARGS)
+	$(PYTEST) -n $${WORKERS:-3} -m "not check" $(ARGS)
 
 check: setup kubectl lint types contracts coverage  ## what CI runs: all of the above, real servers, more kills
 
@@ -42,7 +46,7 @@ contracts:
 	$(BIN)/lint-imports
 
 coverage:
-	REGIMED_KILLS=$${REGIMED_KILLS:-30} $(BIN)/python -m pytest -q -n 2 --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+	REGIMED_KILLS=$${REGIMED_KILLS:-30} $(PYTEST) -n $${WORKERS:-3} --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 	$(BIN)/coverage report --include='$(WHOLE)' --fail-under=100
 
 campaign: setup  ## faults of every kind with a model check after each, resumable: MINUTES=60 SEED=1; then a death on a year of hours, kills, notified months, every recorded series: KILLS=200 MONTHS=20
