@@ -8,7 +8,7 @@ WHOLE := exits/*,regime/gates/*,market/costs.py,trading/risk.py,trading/breakers
 MEMORY := $(shell [ "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 8000000 ] 2>/dev/null && echo /dev/shm)
 PYTEST := PYTHONDONTWRITEBYTECODE= $(if $(MEMORY),TMPDIR=$(MEMORY)) $(BIN)/python -m pytest -q --dist loadscope
 
-.PHONY: setup assets demo test check lint types contracts coverage campaign fuzz architecture agents notices calibration bracket reasons replays assumptions mutants peers bench kubectl board operations drills soak month licences sbom reference pictures format lock clean
+.PHONY: setup assets demo test check lint types contracts coverage campaign fuzz architecture agents notices calibration bracket reasons replays assumptions mutants peers bench kubectl board operations goals drills soak month licences sbom reference pictures format lock clean
 
 setup: .venv/ready
 
@@ -103,6 +103,9 @@ bench: setup  ## ratios against a named peer or limit, in one run; `make peers` 
 
 operations: setup  ## the capacity table of docs/operations.md, from docs/evidence
 	$(BIN)/python docs/make_operations.py
+
+goals: setup  ## docs/evidence/goals.md: each goal of the benches and the calibration, and how far it is
+	$(BIN)/python docs/make_goals.py
 
 drills: setup  ## the table of probes in docs/operations.md: faults against a real process under the manifest's probes
 	$(BIN)/python -m tests.drills --date $${DATE:-$$(date -u +%F)} $(ARGS)

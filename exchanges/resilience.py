@@ -91,6 +91,7 @@ class Resilience:
         self._jitter = random.Random(seed)  # noqa: S311 (spreads retries, guards nothing)
         self._limiter = AsyncLimiter(settings.budget_weight, settings.budget_period_s)
         self._paused_until = 0.0
+        self._last_failure = ""
         self.breaker = CircuitBreaker(
             settings.breaker_failures,
             settings.breaker_open_s,
@@ -131,7 +132,7 @@ class Resilience:
                 raise
 
         if not self.breaker.admits():
-            raise CircuitOpen(self._exchange, request, self.breaker.retry_in_s)
+            raise CircuitOpen(self._exchange, request, self.breaker.retry_in_s, self._last_failure)
         tries = AsyncRetrying(
             sleep=self._sleep,
             stop=stop_after_attempt(self._settings.tries if repeatable else 1),
@@ -141,7 +142,8 @@ class Resilience:
         )
         try:
             answer: T = await tries(spaced_attempt)
-        except ExchangeUnavailable:
+        except ExchangeUnavailable as error:
+            self._last_failure = error.problem
             self.breaker.failed()
             raise
         except RateLimited:

@@ -106,11 +106,13 @@ class CircuitOpen(ExchangeUnavailable):
         exchange: Its configured name.
         request: What was not asked.
         retry_in_s: Seconds until the breaker lets one probe through.
+        cause: What the last request that was made ended with.
     """
 
-    def __init__(self, exchange: str, request: str, retry_in_s: float) -> None:
+    def __init__(self, exchange: str, request: str, retry_in_s: float, cause: str) -> None:
         self.retry_in_s = retry_in_s
-        super().__init__(exchange, request, f"circuit open, next probe in {retry_in_s:.0f} s")
+        problem = f"not asked (circuit open, next probe in {retry_in_s:.0f} s): {cause}"
+        super().__init__(exchange, request, problem)
 
 
 class RateLimited(ExchangeError):

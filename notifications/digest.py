@@ -19,6 +19,7 @@ from exits.states import ExitState
 from notifications.notice import MOST_BODY, MOST_TITLE, Kind, Level, Notice
 
 _MOST_LINE = 200
+_MOST_NAMED = 3  # markets in trouble for one reason
 _ANSWERED = {Answer.ACCEPT: "accepted", Answer.DECLINE: "declined"}
 
 
@@ -191,7 +192,8 @@ class _Section:
     """Lines that belong together, the most important first.
 
     Attributes:
-        one, many: What a line is, and several are.
+        one, many: What a line is about, and several are.
+        counts: Of how many each line tells; of one where left out.
         head: Stands above them, where any is shown.
         is_cut: Whether lines may be left out at all.
     """
@@ -201,10 +203,11 @@ class _Section:
     many: str
     head: list[str] = field(default_factory=list)
     is_cut: bool = True
+    counts: list[int] = field(default_factory=list)
 
     def cut(self, kept: int) -> list[str]:
         """Return the first lines, and how many more there are."""
-        left = len(self.lines) - kept
+        left = sum(self.counts[kept:]) if self.counts else len(self.lines) - kept
         if left == 0:
             return [*(self.head if self.lines else []), *self.lines]
         noun = self.one if left == 1 else self.many
@@ -237,13 +240,13 @@ def _fitted(sections: Sequence[_Section]) -> str:
 
 def _sections(facts: DigestFacts) -> list[_Section]:
     grids = sorted(facts.grids, key=lambda grid: (-grid.exit_state.rank, grid.grid_id))
-    markets = sorted(facts.markets, key=lambda market: (market.trouble is Trouble.NONE, market.key))
+    markets = _markets(facts.markets)
     changes = sorted(facts.changes, key=lambda change: change.at, reverse=True)
     expired = [f"{facts.expired} expired unanswered"] if facts.expired else []
     return [
         _Section([_waiting(each) for each in facts.waiting], "answer wanted", "answers wanted"),
         _Section([_grid(grid) for grid in grids], "grid", "grids"),
-        _Section([_market(market) for market in markets], "market", "markets"),
+        _Section(list(markets), "market", "markets", counts=list(markets.values())),
         _Section([_line(f"Health: {note}") for note in facts.notes], "health note", "health notes"),
         _Section(
             [*(_line(f"{change.at:%H:%M} {change.words}") for change in changes), *expired],
@@ -285,9 +288,22 @@ def _grid(grid: GridFacts) -> str:
     return ", ".join(parts)
 
 
+def _markets(markets: Sequence[MarketFacts]) -> dict[str, int]:
+    """Return the lines about markets, trouble first, and of how many each tells: one cause is one line."""
+    lines: dict[str, int] = {}
+    troubled = [market for market in markets if market.trouble is not Trouble.NONE]
+    by_cause: dict[tuple[Trouble, str], list[str]] = {}
+    for market in sorted(troubled, key=lambda each: each.key):
+        by_cause.setdefault((market.trouble, market.problem), []).append(market.key)
+    for (trouble, problem), keys in by_cause.items():
+        more = f" and {len(keys) - _MOST_NAMED} more" if len(keys) > _MOST_NAMED else ""
+        named = ", ".join(keys[:_MOST_NAMED])
+        lines[_line(f"{named}{more} {trouble.value}: {problem}")] = len(keys)
+    calm = sorted((market for market in markets if market.trouble is Trouble.NONE), key=lambda each: each.key)
+    return lines | {_market(market): 1 for market in calm}
+
+
 def _market(market: MarketFacts) -> str:
-    if market.trouble is not Trouble.NONE:
-        return _line(f"{market.key} {market.trouble.value}: {market.problem}")
     sure = "" if market.hold_probability is None else f", p {market.hold_probability:.2f} to hold 24 h"
     return f"{market.key} {market.verdict}{sure}{_place(market)}"
 

@@ -43,8 +43,10 @@ def hour_notices(
 ) -> list[Notice]:
     """Return what the operator should hear about `now`, given what was told last.
 
-    A verdict that stays is silence, and so is a grid that goes on. Hours that were caught up are folded into
-    one notice: only the newest state is told, with what happened meanwhile.
+    A verdict that stays is silence, and so is a grid that goes on. Where no grid runs, only a change of
+    whether one may be set up is told: nobody does anything about a TREND that is a TRANSITION now. Hours
+    that were caught up are folded into one notice: only the newest state is told, with what happened
+    meanwhile.
     """
     notices = _advice(before, now, caught_up)
     if notices:  # a word about a grid says more than the verdict's change that it follows from
@@ -56,7 +58,7 @@ def hour_notices(
         notices.append(_first(now))
     elif before.verdict is None:
         notices.append(_seeing_again(before, now))
-    elif before.verdict != now.verdict:
+    elif before.verdict != now.verdict and (_runs(now) or _allows(before) != _allows(now)):
         notices.append(_changed(before, now, caught_up))
     return notices if recorded else [_unrecorded(notice) for notice in notices]
 
@@ -103,10 +105,10 @@ def _first(now: HourFacts) -> Notice:
 def _changed(before: HourFacts, now: HourFacts, caught_up: Sequence[HourFacts]) -> Notice:
     assert before.verdict is not None and now.verdict is not None
     worse = _CALM[now.verdict] > _CALM[before.verdict]
-    runs = any(advice.state is not None for advice in now.advice)
+    runs = _runs(now)
     advice = (
         "A grid may be worth looking at; gates and edge decide."
-        if now.verdict in ("RANGE_OK", "RANGE_WEAK")
+        if _allows(now)
         else "Open no new grid; look at the running one and at its stop."
         if runs
         else "Open no new grid."
@@ -114,6 +116,14 @@ def _changed(before: HourFacts, now: HourFacts, caught_up: Sequence[HourFacts]) 
     body = " ".join(part for part in (_meanwhile(before, now, caught_up), _state(now), advice) if part)
     level = Level.NORMAL if worse and runs else Level.QUIET  # without a grid nothing is at stake
     return _notice(now, "verdict", level, f"{now.key}: {before.verdict} to {now.verdict}", body)
+
+
+def _runs(facts: HourFacts) -> bool:
+    return any(advice.state is not None for advice in facts.advice)
+
+
+def _allows(facts: HourFacts) -> bool:
+    return facts.verdict in ("RANGE_OK", "RANGE_WEAK")
 
 
 def _meanwhile(before: HourFacts | None, now: HourFacts, caught_up: Sequence[HourFacts]) -> str:

@@ -16,10 +16,11 @@ from tests.docs.scripts import DOCS, script
         ("make_commands", "commands.md"),
         ("make_settings", "configuration.md"),
         ("make_licences", "licences.md"),
+        ("make_goals", "evidence/goals.md"),
     ],
 )
 def test_the_page_is_what_the_program_says(maker, page):
-    """After a change of a command, a setting or a dependency, the page has to be made anew."""
+    """After a change of a command, a setting, a dependency or a measurement, the page has to be made anew."""
     with script(maker) as module:
         assert module.page() == (DOCS / page).read_text()
 

@@ -22,7 +22,7 @@ def test_errors_build_their_message_from_what_they_carry():
     assert str(errors.DataInvalid("a.json", "", "empty")) == "a.json: empty"
     assert "our quota" in str(errors.RateLimited("kucoin", "GET /x", 1.5, own_quota=True, code="429000"))
     assert "overloaded" in str(errors.RateLimited("kucoin", "GET /x", 1.5, own_quota=False))
-    assert "next probe in 90 s" in str(errors.CircuitOpen("kucoin", "GET /x", 90))
+    assert "next probe in 90 s): HTTP 503" in str(errors.CircuitOpen("kucoin", "GET /x", 90, "HTTP 503"))
     assert "process 7" in str(errors.RepositoryLocked("data", 7))
     assert "another process" in str(errors.RepositoryLocked("data", None))
     assert str(errors.ConfigInvalid("a", "b")) == "a\nb"

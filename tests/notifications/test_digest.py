@@ -204,6 +204,18 @@ def test_a_long_note_is_cut_in_whole_lines_and_counts_what_it_leaves_out():
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=400)
 
 
+@given(st.integers(0, 60), st.integers(1, 60), st.text("ab c", max_size=300))
+def test_one_cause_is_one_line_and_no_market_is_left_out_of_the_count(grids, markets, words):
+    """Twenty markets that wait for one exchange are told once; cut, they still count as twenty."""
+    held = tuple(replace(ETH, key=f"M{i:02}", trouble=Trouble.OTHER, problem=words) for i in range(markets))
+    notice = digest_notice(DigestFacts(at=NOW, markets=held, grids=(GRID,) * grids), DAY)
+    (line,) = (each for each in notice.body.split("\n") if each.startswith("M00") or "market" in each)
+    more = re.search(r"(\d+) (?:more|markets?)", line)
+    named = len(re.findall(r"\bM\d\d\b", line))
+    assert named + (int(more[1]) if more else 0) == markets, line
+    assert named <= 3
+
+
 @given(
     counts=st.tuples(*[st.integers(0, 60)] * 5),
     words=texts,
@@ -214,7 +226,7 @@ def test_no_note_is_longer_than_a_phone_takes_and_every_left_out_line_is_counted
     facts = DigestFacts(
         at=NOW,
         markets=tuple(
-            replace(ETH, key=f"M{i}", trouble=Trouble.STALE, problem=words) for i in range(markets)
+            replace(ETH, key=f"M{i}", trouble=Trouble.STALE, problem=f"{i} {words}") for i in range(markets)
         ),
         grids=(GRID,) * grids,
         waiting=(STOP,) * waiting,

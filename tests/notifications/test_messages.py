@@ -23,18 +23,27 @@ def test_a_quiet_week_is_silent():
 
 
 @pytest.mark.parametrize(
-    ("verdict", "advice"),
+    ("before", "verdict"), [("TREND", "TRANSITION"), ("TRANSITION", "TREND"), ("RANGE_OK", "RANGE_WEAK")]
+)
+def test_where_no_grid_runs_only_what_changes_what_to_do_is_told(before, verdict):
+    """In a month of 20 markets three notices of four were of a trend that became a transition or back."""
+    assert hour_notices(replace(OK, verdict=before), replace(OK, hour=HOUR.plus(1), verdict=verdict)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "verdict", "advice"),
     [
-        ("RANGE_WEAK", "worth looking"),
-        ("TRANSITION", "Open no new grid"),
-        ("TREND", "Open no new grid"),
+        ("TRANSITION", "RANGE_WEAK", "worth looking"),
+        ("RANGE_OK", "TRANSITION", "Open no new grid"),
+        ("RANGE_WEAK", "TREND", "Open no new grid"),
     ],
 )
-def test_a_change_says_what_why_how_sure_and_what_to_do(verdict, advice):
+def test_a_change_says_what_why_how_sure_and_what_to_do(before, verdict, advice):
     """Every message carries all four; where no grid runs nothing is at stake, and nothing rings."""
-    (notice,) = hour_notices(OK, replace(OK, hour=HOUR.plus(1), verdict=verdict, hold_probability=0.31))
+    now = replace(OK, hour=HOUR.plus(1), verdict=verdict, hold_probability=0.31)
+    (notice,) = hour_notices(replace(OK, verdict=before), now)
     assert notice.level is Level.QUIET
-    assert notice.title == f"ETH-USDT: RANGE_OK to {verdict}"
+    assert notice.title == f"ETH-USDT: {before} to {verdict}"
     assert "p 0.31" in notice.body
     assert "[2400, 2600]" in notice.body
     assert advice in notice.body
