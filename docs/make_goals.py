@@ -56,15 +56,24 @@ def goals_of(source: Path) -> Iterator[str]:
 
 def exits() -> Iterator[str]:
     """Yield a row a market: what the default trigger reached on recorded candles."""
-    market = ""
+    market, seen = "", list[tuple[float, float, float]]()
     for line in (DOCS / "calibration.md").read_text().splitlines():
         if found := re.match(r"### (\S+): exit triggers", line):
             market = found[1]
         elif market and line.startswith("| evidence |"):
             ttdr, fer, chance = (float(cell.split()[0]) for cell in line.split("|")[2:5])
-            short, over = max(EXITS[0] - ttdr, 0), max(fer - EXITS[1], 0)
-            yield f"| {market} | {ttdr:.3f} | {fer:.3f} | {chance:.3f} | {short:.3f} | {over:.3f} |"
+            yield exit_row(market, ttdr, fer, chance)
+            seen.append((ttdr, fer, chance))
             market = ""
+    yield exit_row(
+        f"mean of the {len(seen)}", *(sum(column) / len(seen) for column in zip(*seen, strict=True))
+    )
+
+
+def exit_row(name: str, ttdr: float, fer: float, chance: float) -> str:
+    """Return a row: what was reached, by chance, and how far from the goals."""
+    short, over = max(EXITS[0] - ttdr, 0), max(fer - EXITS[1], 0)
+    return f"| {name} | {ttdr:.3f} | {fer:.3f} | {chance:.3f} | {short:.3f} | {over:.3f} |"
 
 
 if __name__ == "__main__":
