@@ -28,7 +28,7 @@ demo: setup  ## the whole system on a simulated market: http://127.0.0.1:8080/, 
 	$(BIN)/regimed demo $(ARGS)
 
 test: setup  ## the suite, under 10 minutes
-	$(PYTEST) -n $${WORKERS:-3} -m "not check" $(ARGS)
+	$(PYTEST) -n $${WORKERS:-2} -m "not check" $(ARGS)
 
 check: setup kubectl lint types contracts coverage  ## what CI runs: all of the above, real servers, more kills
 
@@ -46,7 +46,7 @@ contracts:
 	$(BIN)/lint-imports
 
 coverage:
-	REGIMED_KILLS=$${REGIMED_KILLS:-30} $(PYTEST) -n $${WORKERS:-3} --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+	REGIMED_KILLS=$${REGIMED_KILLS:-30} $(PYTEST) -n $${WORKERS:-2} --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 	$(BIN)/coverage report --include='$(WHOLE)' --fail-under=100
 
 campaign: setup  ## faults of every kind with a model check after each, resumable: MINUTES=60 SEED=1; then a death on a year of hours, kills, notified months, every recorded series: KILLS=200 MONTHS=20

@@ -336,7 +336,7 @@ class PushoverServer(Receiver):
         cut = request.transport is None or request.transport.is_closing()
         past.failed_at = self.clock.now() if cut or answer.status >= 500 else None
         taken = request.path == "/1/messages.json" and answer.status == 200 and not cut
-        if taken and self.shown[-1].receipt is not None:
+        if taken and self.shown and self.shown[-1].receipt is not None:  # a 200 may have shown nothing
             self.answered.add(self.shown[-1].receipt)
         return answer
 

@@ -52,21 +52,30 @@ def fuzzed(port: int, decision_id: str, examples: int, seed: int) -> tuple[int, 
             return {name: value for name, value in query.items() if name != "cursor"}
         return query
 
-    requests, found = 0, []
+    requests, busy, found = 0, 0, []
     for event in from_schema(schema).execute():
         if isinstance(event, events.ScenarioFinished):
             requests += len(event.recorder.cases)
-            for case_id, checks in event.recorder.checks.items():
-                for check in checks:
-                    answer = event.recorder.interactions[case_id].response
-                    if check.status is Status.FAILURE and not beyond_schemas(check.name, answer):
-                        case = event.recorder.cases[case_id].value
-                        found.append(
-                            f"{check.name}: {case.as_curl_command()}: {check.failure_info.failure.message}"
-                        )
+            for words, answer in failures(event.recorder):
+                if answer.status_code == 503 and "retry-after" in answer.headers:
+                    busy += 1
+                else:
+                    found.append(words)
         elif isinstance(event, events.NonFatalError | events.FatalError):
             found.append(str(getattr(event, "info", None) or getattr(event, "exception", event)))
+    if busy > requests / 100:  # a machine at its limit may be told to come back, now and then
+        found.append(f"{busy} of {requests} requests were told to come back later")
     return requests, found
+
+
+def failures(recorder):
+    """Yield what each failed check says, and the answer that it failed for."""
+    for case_id, checks in recorder.checks.items():
+        for check in checks:
+            answer = recorder.interactions[case_id].response
+            if check.status is Status.FAILURE and not beyond_schemas(check.name, answer):
+                called = recorder.cases[case_id].value.as_curl_command()
+                yield f"{check.name}: {called}: {check.failure_info.failure.message}", answer
 
 
 def beyond_schemas(check: str, answer) -> bool:
