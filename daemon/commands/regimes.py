@@ -85,7 +85,10 @@ def regimes(
         str | None, typer.Option(help="Changes from one regime to another: CHOPPY:TREND_UP.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="So many at most, the oldest.")] = None,
-    form: Annotated[str, typer.Option("--format", help="table, json, csv or parquet.")] = "table",
+    chosen: Annotated[
+        str | None,
+        typer.Option("--format", help="table, json, csv or parquet; else by the file's name, or table."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write into this file; parquet needs one.")] = None,
     repo: RepoOption = None,
     config: ConfigOption = None,
@@ -112,6 +115,7 @@ def regimes(
     if verdict is not None and frame is not Timeframe.H1:
         fail(f"--verdict: {frame.value} bars have no verdict; expected TIMEFRAME 1h", 2)
     between = None if transitions is None else _change(transitions)
+    form = _named_by(out) if chosen is None else chosen
     _check_shape(periods=periods, stats=stats, between=between, where=where, limit=limit, form=form, out=out)
     opened = open_history(repo, settings_of(config) if repo is None or config is not None else None)
     asked = _Asked(opened, key, frame, *span, limit)
@@ -141,6 +145,11 @@ def _change(text: str) -> tuple[int, int]:
     if not colon:
         fail(f"--transitions: found {text!r}, expected FROM:TO, for example CHOPPY:TREND_UP", 2)
     return _read("--transitions", regime_named, before), _read("--transitions", regime_named, after)
+
+
+def _named_by(out: Path | None) -> str:
+    suffix = "" if out is None else out.suffix.removeprefix(".")
+    return suffix if suffix in FORMATS else "table"
 
 
 def _check_shape(

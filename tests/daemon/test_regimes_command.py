@@ -135,6 +135,16 @@ def test_every_page_is_walked(root, eth, monkeypatch):
     assert len(told(root, ETH, "1h", "--limit", "120")) == 120
 
 
+def test_a_file_is_written_in_the_format_that_it_is_named_for(root, eth, tmp_path):
+    """A notebook that opens what the handbook says to write finds Parquet there, no table of words."""
+    for name in ("rows.parquet", "rows.csv", "rows.json", "rows.txt"):
+        assert ask(root, ETH, "1h", "--out", str(tmp_path / name)).code == 0
+    count = parquet.read_table(tmp_path / "rows.parquet").num_rows
+    assert count == len((tmp_path / "rows.csv").read_text().splitlines()) - 1 > 0
+    assert (tmp_path / "rows.json").read_text().startswith(("{", "["))
+    assert (tmp_path / "rows.txt").read_text().startswith("open time")
+
+
 def test_csv_parquet_and_files_hold_the_same_rows(root, eth, tmp_path):
     """csv with a header on stdout or in a file, parquet with typed columns; no half-written file stays."""
     fill(root, "current")

@@ -26,7 +26,7 @@ def test_a_quiet_week_is_silent():
     ("before", "verdict"), [("TREND", "TRANSITION"), ("TRANSITION", "TREND"), ("RANGE_OK", "RANGE_WEAK")]
 )
 def test_where_no_grid_runs_only_what_changes_what_to_do_is_told(before, verdict):
-    """In a month of 20 markets three notices of four were of a trend that became a transition or back."""
+    """Nobody does anything about a trend that is a transition now; most notices of a month were of that."""
     assert hour_notices(replace(OK, verdict=before), replace(OK, hour=HOUR.plus(1), verdict=verdict)) == []
 
 
