@@ -27,7 +27,7 @@ assets: setup  ## the libraries of the pages, where setup could not reach them
 demo: setup  ## the whole system on a simulated market: http://127.0.0.1:8080/, Ctrl-C ends it
 	$(BIN)/regimed demo $(ARGS)
 
-test: setup  ## the suite, under 10 minutes
+test: setup  ## the suite without its check tier
 	$(PYTEST) -n $${WORKERS:-2} -m "not check" $(ARGS)
 
 check: setup kubectl lint types contracts coverage  ## what CI runs: all of the above, real servers, more kills
