@@ -30,13 +30,14 @@ from daemon.asking import (
 )
 from daemon.histories import OpenHistory
 from daemon.regime_answers import RowFilter, UnknownMarket
-from daemon.regime_forms import counts_dict, period_dicts, row_dicts, time_of
+from daemon.regime_forms import counts_dict, period_dicts, recorded_from, row_dicts, time_of
 from daemon.strategies import StrategyComparisons
 from daemon.whole_store import Key, WholeStore
 from market.errors import DataInvalid
 from market.hours import Timeframe
 from market.keys import checked_key
 from regime.series import ON_REQUEST, STORED
+from store.advice import named_advice
 from store.explaining import explained
 
 T = TypeVar("T")
@@ -67,6 +68,7 @@ class AgentAnswers:
                     "symbol": market.key,
                     "start": time_of(market.start_ts),
                     "end": time_of(market.end_ts),
+                    "recorded_from": recorded_from(market),
                     "stored_to": {
                         each.value: time_of(market.stored_to[each]) if each in market.stored_to else None
                         for each in STORED
@@ -102,6 +104,7 @@ class AgentAnswers:
         return {
             "symbol": asked.symbol,
             "timeframe": asked.timeframe,
+            "recorded": self._recorded(asked.symbol, timeframe, start, end),
             "rows": row_dicts(page),
             "next": None if page.next_ts is None else time_of(page.next_ts),
         }
@@ -115,16 +118,18 @@ class AgentAnswers:
                         name,
                         f"found {getattr(asked, name)!r}, expected nothing without symbol: all rows count",
                     )
-            timeframes = stored_timeframes(asked.timeframe, STORED)
+            timeframes, recorded = stored_timeframes(asked.timeframe, STORED), None
             found = self._whole.counts(timeframes)
             counts, computed = found.counts, _some(found.computed)
         else:
             timeframes = (_timeframe_with_symbol(asked.timeframe),)
             counts = self._history.counts(self._known(asked.symbol), timeframes[0], start, end)
+            recorded = self._recorded(asked.symbol, timeframes[0], start, end)
             computed = self._computed(asked.symbol, timeframes[0], end)
         return {
             "symbol": asked.symbol,
             "timeframes": [each.value for each in timeframes],
+            "recorded": recorded,
             "computed": computed,
             **counts_dict(counts),
         }
@@ -148,6 +153,7 @@ class AgentAnswers:
             last = None if asked.cursor is None else _checked_cursor(_key_of, asked.cursor)
             found = self._whole.transitions(before, after, timeframes, (start, end), last, asked.limit)
             return {
+                "recorded": None,
                 "transitions": found.rows,
                 "computed": _some(found.computed),
                 "next": None if found.last is None else _cursor_of(found.last),
@@ -164,6 +170,7 @@ class AgentAnswers:
         )
         series = {"symbol": asked.symbol, "timeframe": timeframe.value}
         return {
+            "recorded": self._recorded(asked.symbol, timeframe, start, end),
             "transitions": [series | period for period in period_dicts(page)],
             "computed": self._computed(asked.symbol, timeframe, end),
             "next": None if page.next_ts is None else time_of(page.next_ts),
@@ -183,6 +190,7 @@ class AgentAnswers:
         return {
             "symbol": asked.symbol,
             "timeframe": asked.timeframe,
+            "recorded": self._recorded(asked.symbol, timeframe, start, end),
             "periods": period_dicts(page),
             "computed": self._computed(asked.symbol, timeframe, end),
             "next": None if page.next_ts is None else time_of(page.next_ts),
@@ -190,10 +198,11 @@ class AgentAnswers:
 
     def explain_decision(self, asked: ExplainDecision) -> dict[str, Any]:
         try:
-            told = explained(self._opened.root, asked.decision_id)
+            decision_id = named_advice(self._opened.root, asked.decision_id)
+            told = explained(self._opened.root, decision_id)
         except DataInvalid as error:
             raise BadArgument("decision_id", f"found {shown(asked.decision_id)}: {error.problem}") from None
-        return {"decision_id": asked.decision_id, "paragraphs": told}
+        return {"decision_id": decision_id, "paragraphs": told}
 
     def compare_backtests(self, asked: CompareBacktests) -> dict[str, Any]:
         start, end = _span(asked)
@@ -205,6 +214,11 @@ class AgentAnswers:
         except UnknownMarket as error:
             raise unknown_market(key, error.known) from None
         return key
+
+    def _recorded(self, key: str, timeframe: Timeframe, start_ts: int, end_ts: int) -> dict[str, str]:
+        """Return what of the asked span is recorded: without bars an empty answer is no finding."""
+        start, end = self._history.standing(key, timeframe).clipped(start_ts, end_ts)
+        return {"start": time_of(start), "end": time_of(end)}
 
     def _computed(self, key: str, timeframe: Timeframe, end_ts: int) -> list[str]:
         """Return what of an answer about a series was computed, in words; nothing where all was stored."""

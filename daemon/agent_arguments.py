@@ -121,7 +121,7 @@ class ExplainDecision(Arguments):
     decision_id: str = Field(
         max_length=200,
         description="Day and name of a recommendation, for example 2026-02-02/dec-ETH-USDT-150000, as"
-        " messages and `regimed decisions` tell it.",
+        " messages and `regimed decisions` tell it; or a market key, for the newest of that market.",
     )
 
 

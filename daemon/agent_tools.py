@@ -68,6 +68,11 @@ def _list(items: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
 
+_RECORDED = {
+    **_object(start=_TIME, end=_TIME),
+    "description": "What of the asked span is recorded in this timeframe, by the names of files; of bars"
+    " outside it nothing is known.",
+}
 _NUMBER, _COUNT = {"type": "number"}, {"type": "integer", "minimum": 0}
 _SHARE = _or_null({"type": "number", "minimum": 0, "maximum": 1})
 _ROW = _object(
@@ -151,9 +156,9 @@ TOOLS = (
     AgentTool(
         "list_markets",
         "Markets and their recorded spans",
-        "List the markets with recorded data: key, first and last instant of the data, and until when the"
-        " index holds the rows of 15m, 1h and 4h (null: not stored, answers are computed and slower). Begin"
-        " here.",
+        "List the markets with recorded data: key, first and last instant of the data, when the bars of each"
+        " timeframe begin (coarse bars reach further back; null: there are none), and until when the index"
+        " holds the rows of 15m, 1h and 4h (null: not stored, answers are computed and slower). Begin here.",
         ListMarkets,
         AgentAnswers.list_markets,
         _object(
@@ -162,6 +167,7 @@ TOOLS = (
                     symbol=_TEXT,
                     start=_TIME,
                     end=_TIME,
+                    recorded_from=_by(_TIMEFRAMES, _or_null(_TIME)),
                     stored_to=_by(["15m", "1h", "4h"], _or_null(_TIME)),
                 )
             ),
@@ -178,7 +184,9 @@ TOOLS = (
         " runs of equal regime ask regime_periods, for counts regime_stats: both are far shorter.",
         GetRegimes,
         AgentAnswers.get_regimes,
-        _object(symbol=_TEXT, timeframe={"enum": _TIMEFRAMES}, rows=_list(_ROW), next=_NEXT),
+        _object(
+            symbol=_TEXT, timeframe={"enum": _TIMEFRAMES}, recorded=_RECORDED, rows=_list(_ROW), next=_NEXT
+        ),
     ),
     AgentTool(
         "regime_stats",
@@ -192,6 +200,7 @@ TOOLS = (
         _object(
             symbol={"type": ["string", "null"]},
             timeframes=_list({"enum": _TIMEFRAMES}),
+            recorded=_or_null(_RECORDED),
             computed=_COMPUTED,
             **_COUNTS,
         ),
@@ -206,6 +215,7 @@ TOOLS = (
         RegimeTransitions,
         AgentAnswers.regime_transitions,
         _object(
+            recorded=_or_null(_RECORDED),
             transitions=_list(_object(symbol=_TEXT, timeframe={"enum": _TIMEFRAMES}, **_PERIOD)),
             computed=_COMPUTED,
             next=_NEXT,
@@ -222,6 +232,7 @@ TOOLS = (
         _object(
             symbol=_TEXT,
             timeframe={"enum": _TIMEFRAMES},
+            recorded=_RECORDED,
             periods=_list(_object(**_PERIOD)),
             computed=_COMPUTED,
             next=_NEXT,
@@ -231,7 +242,8 @@ TOOLS = (
         "explain_decision",
         "A recommendation in plain words",
         "Explain a recorded recommendation about a grid as it was made: what, why, how sure, what it was"
-        " worth, which checks it passed, what would have changed it, and what the operator did.",
+        " worth, which checks it passed, what would have changed it, and what the operator did. A market key"
+        " in place of its name asks for the newest of that market.",
         ExplainDecision,
         AgentAnswers.explain_decision,
         _object(decision_id=_TEXT, paragraphs=_list(_TEXT)),

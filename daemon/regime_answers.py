@@ -72,11 +72,20 @@ EVERY_ROW = RowFilter()
 
 @dataclass(frozen=True, slots=True)
 class MarketSpan:
-    """What is known of a market: whole hours [start_ts, end_ts) of data, and how far each is stored."""
+    """What is known of a market.
+
+    Attributes:
+        key: Its name.
+        start_ts, end_ts: Whole hours [start, end) of data, of whatever timeframe.
+        recorded_from: When the bars of each timeframe begin, by the names of files: to the month, coarse bars
+            are; the end where there are none.
+        stored_to: How far the index holds the rows of each.
+    """
 
     key: str
     start_ts: int
     end_ts: int
+    recorded_from: dict[Timeframe, int]
     stored_to: dict[Timeframe, int]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from daemon.regime_answers import PeriodPage, RegimePage
+from daemon.regime_answers import MarketSpan, PeriodPage, RegimePage
 from market.hours import Timeframe, instant_iso, instant_of_ts
 from regime.components.states import FULL_REGIMES, MOMENTA, SIMPLIFIED, TRENDS, VOLATILITIES, SimplifiedRegime
 from regime.series import (
@@ -52,6 +52,14 @@ _BY_VERDICT = [*(verdict.value for verdict in VERDICTS), None]  # -1 is NO_VERDI
 def time_of(ts: int) -> str:
     """Return an instant as it is written everywhere: 2026-02-02T14:00:00Z."""
     return instant_iso(instant_of_ts(ts))
+
+
+def recorded_from(market: MarketSpan) -> dict[str, str | None]:
+    """Return when the bars of each timeframe begin, null where there are none."""
+    return {
+        each.value: time_of(first) if first < market.end_ts else None
+        for each, first in market.recorded_from.items()
+    }
 
 
 def row_dicts(page: RegimePage) -> list[dict[str, Any]]:

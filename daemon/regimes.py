@@ -29,7 +29,6 @@ from market.candles import Bars
 from market.errors import IndexChanged, IndexUnavailable, RepositoryUnusable
 from market.hours import HOUR_S, Timeframe
 from regime.series import (
-    ON_REQUEST,
     STORED,
     Period,
     RegimeCounts,
@@ -97,7 +96,7 @@ class RegimeHistory:
         self._noticed = self._head()
         self._states: dict[tuple[str, Timeframe], SeriesState] = {}
         self._states_until = 0.0
-        self._spans: dict[tuple[str, bool], tuple[str | None, float, tuple[int, int]]] = {}
+        self._spans: dict[tuple[str, Timeframe], tuple[str | None, float, tuple[int, int]]] = {}
         self.writes = 0
 
     @property
@@ -120,31 +119,31 @@ class RegimeHistory:
             span = recorded_span(self._regimes.root, key)
             if span is not None:
                 stored = {each: fresh for each in STORED if (fresh := self._fresh(key, each)[1]) is not None}
-                found.append(MarketSpan(key, *span, stored))
+                begun = {each: self._recorded(key, each)[0] for each in Timeframe}
+                found.append(MarketSpan(key, *span, begun, stored))
         return found
 
     def span(self, key: str, timeframe: Timeframe) -> tuple[int, int]:
-        """Return the whole recorded span of a market in bars of a timeframe.
+        """Return the span of a market that is recorded in bars of a timeframe, by the names of its files.
 
         Raises:
-            UnknownMarket: Nothing is recorded.
+            UnknownMarket: Nothing is recorded, in no timeframe.
         """
-        first, last = self._span(key, minutes=timeframe in ON_REQUEST)
+        first, last = self._recorded(key, timeframe)
         return timeframe.floor(first), timeframe.floor(last)
 
-    def _span(self, key: str, *, minutes: bool) -> tuple[int, int]:
+    def _recorded(self, key: str, timeframe: Timeframe) -> tuple[int, int]:
         """Return the hours recorded; the names of files are read anew after a commit, or a moment."""
         head = self._head()
-        known = self._spans.get((key, minutes))
+        known = self._spans.get((key, timeframe))
         if known is not None and known[0] == head and self._monotonic() < known[1]:
             return known[2]
         until = self._monotonic() + STATE_S
-        span = recorded_span(self._regimes.root, key)
-        if span is None:
+        whole = recorded_span(self._regimes.root, key)
+        if whole is None:
             raise UnknownMarket(key, market_keys(self._regimes.root))
-        if minutes:  # history often begins with coarse bars: nobody pages through years without minutes
-            span = recorded_span(self._regimes.root, key, minutes=True) or (span[1], span[1])
-        self._spans[key, minutes] = (head, until, span)
+        span = recorded_span(self._regimes.root, key, timeframe) or (whole[1], whole[1])
+        self._spans[key, timeframe] = (head, until, span)
         return span
 
     # -- answers

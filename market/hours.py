@@ -60,7 +60,10 @@ class Hour:
         if not found:
             raise ValueError(f"{text!r} is not an hour; expected the form 2026-02-02T14")
         year, month, day, hour = (int(part) for part in found.groups())
-        return cls.of(datetime(year, month, day, hour, tzinfo=UTC))
+        try:
+            return cls.of(datetime(year, month, day, hour, tzinfo=UTC))
+        except ValueError as error:
+            raise ValueError(f"{text!r} is not an hour: {error}") from None
 
     @classmethod
     def of(cls, instant: datetime) -> Hour:

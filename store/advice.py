@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +18,7 @@ from grid.parameters import GridKind
 from grid.record import GridRecord
 from market.errors import DataInvalid
 from market.hours import instant_iso
+from market.keys import checked_key
 from store import disk
 from store.change_set import ChangeSet
 from store.decision_files import (
@@ -84,6 +86,24 @@ def decision_ids(root: Path, first_day: str | None = None, last_day: str | None 
             named = decision_of(f"decisions/{day}/{name}")
             if named is not None and named[1] is None:
                 yield named[0]
+
+
+def named_advice(root: Path, name: str) -> str:
+    """Return the recommendation that a person means: by its id, or the newest of the market of this key.
+
+    Raises:
+        DataInvalid: There is none of this market.
+    """
+    try:
+        checked_key(name)
+    except ValueError:
+        return name
+    of_market = re.compile(rf"[^/]+/dec-{re.escape(name)}-\d{{6}}(-|$)")
+    for day in reversed(disk.names_in(root / "decisions")):
+        found = [each for each in decision_ids(root, day, day) if of_market.match(each)]
+        if found:
+            return max(found)
+    raise DataInvalid(name, "", f"no decision of a market {name} is recorded under {root / 'decisions'}")
 
 
 @dataclass(frozen=True, slots=True)

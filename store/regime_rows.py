@@ -20,6 +20,13 @@ from store.reader import SnapshotReader
 
 EVERYTHING = datetime(9999, 1, 1, tzinfo=UTC)  # known at: all that was ever collected
 _DAY_S = 86_400
+_MADE_OF: Mapping[Timeframe, tuple[str, ...]] = {  # beside the minutes of snapshots
+    Timeframe.M1: (),
+    Timeframe.M5: ("5m",),
+    Timeframe.M15: ("15m",),
+    Timeframe.H1: ("1h",),
+    Timeframe.H4: ("4h", "1h"),
+}
 _LONGEST_MONTH_D = 31
 
 
@@ -72,7 +79,7 @@ def market_keys(root: Path) -> list[str]:
     return sorted(found)
 
 
-def recorded_span(root: Path, key: str, *, minutes: bool = False) -> tuple[int, int] | None:
+def recorded_span(root: Path, key: str, timeframe: Timeframe | None = None) -> tuple[int, int] | None:
     """Return when a market's data begin and end by the names of its files, epoch seconds, whole hours.
 
     A month's candle file counts as reaching to its end; None where there is nothing.
@@ -80,15 +87,16 @@ def recorded_span(root: Path, key: str, *, minutes: bool = False) -> tuple[int, 
     Args:
         root: The repository's work tree.
         key: Market.
-        minutes: Only what 1m and 5m bars are made of: coarser candles do not count.
+        timeframe: Only what its bars are made of, hours of minutes and candles: history often begins with
+            coarse bars, years before the finer ones. None counts all.
     """
     first = next(_snapshot_hours(root, checked_key(key), newest=False), None)
     last = next(_snapshot_hours(root, key, newest=True), None)
     spans = [] if first is None or last is None else [(first.open_ts, last.close_ts)]
-    for timeframe in disk.names_in(root / "candles" / key):
-        if minutes and timeframe != Timeframe.M5.value:
+    for scale in disk.names_in(root / "candles" / key):
+        if timeframe is not None and scale not in _MADE_OF[timeframe]:
             continue
-        folder = f"candles/{key}/{timeframe}"
+        folder = f"candles/{key}/{scale}"
         for entry in disk.names_in(root / folder):
             if name := parse_candles(f"{folder}/{entry}"):
                 until = name.to or month_after(name.month)

@@ -14,7 +14,7 @@ import orjson
 from daemon.api import routes
 from daemon.api.cursors import cursor_at, place_of
 from daemon.api.problems import Problem
-from daemon.regime_forms import time_of
+from daemon.regime_forms import recorded_from, time_of
 from daemon.regimes import RegimeHistory
 from grid.record import as_value
 from market.errors import DataInvalid
@@ -27,6 +27,7 @@ from store.grids import GridShelf
 from store.kpi_files import decode_kpis
 from store.ledger import snapshots_of_hour
 
+_TIMEFRAMES = [each.value for each in Timeframe]
 READ_AT_ONCE = 200  # records of decisions that one page reads; `next` goes on
 _CLOSED = re.compile(r"-(\d{6})(?:-|$)")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -76,6 +77,7 @@ class Records:
                     "configured": key in self._markets,
                     "start": None if span is None else time_of(span.start_ts),
                     "end": None if span is None else time_of(span.end_ts),
+                    "recorded_from": dict.fromkeys(_TIMEFRAMES) if span is None else recorded_from(span),
                     "stored_to": {
                         each.value: time_of(stored[each]) if each in stored else None for each in STORED
                     },

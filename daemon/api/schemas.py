@@ -128,6 +128,11 @@ MARKETS = closed(
                     "configured": {"type": "boolean"},
                     "start": or_null(TIME),
                     "end": or_null(TIME),
+                    "recorded_from": {
+                        **closed({each.value: or_null(TIME) for each in Timeframe}),
+                        "description": "When the bars of each timeframe begin, to the month where they are"
+                        " coarse candles; null without any.",
+                    },
                     "stored_to": closed({each.value: or_null(TIME) for each in STORED}),
                 }
             )

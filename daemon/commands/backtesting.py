@@ -22,10 +22,10 @@ from daemon.commands.sharing import (
     ConfigOption,
     FormatOption,
     RepoOption,
+    bound_of,
     checked_format,
     console,
     fail,
-    hour_of,
     key_of,
     progress_console,
     settings_of,
@@ -44,9 +44,9 @@ def backtest(
     strategy: Annotated[str, typer.Argument(help="grid or another signal, or policy for all of them.")],
     key: Annotated[list[str] | None, typer.Option(help="A market; may be given several times.")] = None,
     first: Annotated[
-        str | None, typer.Option("--from", help="First hour; the first recorded one if left out.")
+        str | None, typer.Option("--from", help="First hour or day; the first recorded one if left out.")
     ] = None,
-    last: Annotated[str | None, typer.Option("--to", help="Hour after the last one.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Hour after the last one, or a day.")] = None,
     repo: RepoOption = None,
     data: Annotated[Path | None, typer.Option(help="Recorded candles: a file, or a folder.")] = None,
     window: Annotated[str | None, typer.Option(help="Another recorded window, for example 2024AUG.")] = None,
@@ -214,8 +214,8 @@ def _newest_rules(root: Path, key: str) -> BacktestRules:
 
 def _span(source: HourSource, first: str | None, last: str | None) -> tuple[Hour, Hour]:
     start, end = source.span
-    asked = start if first is None else hour_of(first, "--from")
-    until = end if last is None else hour_of(last, "--to")
+    asked = start if first is None else bound_of(first, "--from")
+    until = end if last is None else bound_of(last, "--to")
     if asked >= until:
         fail(f"--from {asked} --to {until}: the first hour must lie before the last", 2)
     if asked < start or until > end:

@@ -14,10 +14,10 @@ from daemon.commands.sharing import (
     ConfigOption,
     FormatOption,
     RepoOption,
+    bound_of,
     checked_format,
     console,
     fail,
-    hour_of,
     key_of,
     print_json,
     settings_of,
@@ -49,8 +49,8 @@ def calibrate(
         Path | None, typer.Option(help="Recorded candles: a folder, or a 1h file with its 4h file beside.")
     ] = None,
     repo: RepoOption = None,
-    first: Annotated[str | None, typer.Option("--from", help="First hour that is scored.")] = None,
-    last: Annotated[str | None, typer.Option("--to", help="Hour after the last one.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First hour or day that is scored.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Hour after the last one, or a day.")] = None,
     venue: Annotated[str | None, typer.Option(help="KUCOIN, BINANCE, ...; the first that is there.")] = None,
     config: ConfigOption = None,
     form: FormatOption = "table",
@@ -77,8 +77,8 @@ def calibrate(
     judged = judge_history(
         hours, source.four_hours, source.price_scale, regime, volume_scale=source.volume_scale
     )
-    start = None if first is None else hour_of(first, "--from")
-    end = None if last is None else hour_of(last, "--to")
+    start = None if first is None else bound_of(first, "--from")
+    end = None if last is None else bound_of(last, "--to")
     keep = np.ones(len(judged), dtype=np.bool_)
     if start is not None:
         keep &= judged.ts >= start.open_ts

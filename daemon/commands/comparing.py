@@ -16,10 +16,10 @@ from daemon.commands.sharing import (
     Finding,
     FormatOption,
     RepoOption,
+    bound_of,
     checked_format,
     console,
     fail,
-    hour_of,
     print_json,
     progress_console,
     settings_of,
@@ -47,9 +47,9 @@ def compare(
     ] = None,
     key: Annotated[str | None, typer.Option(help="One market; all of them when left out.")] = None,
     first: Annotated[
-        str | None, typer.Option("--from", help="First hour; the shadow's first one if left out.")
+        str | None, typer.Option("--from", help="First hour or day; the shadow's first one if left out.")
     ] = None,
-    last: Annotated[str | None, typer.Option("--to", help="Hour after the last one.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Hour after the last one, or a day.")] = None,
     repo: RepoOption = None,
     config: ConfigOption = None,
     form: FormatOption = "table",
@@ -75,8 +75,8 @@ def compare(
             )
         compare_paper(backtest, _root(repo, config), form)
         return
-    start = None if first is None else hour_of(first, "--from")
-    end = None if last is None else hour_of(last, "--to")
+    start = None if first is None else bound_of(first, "--from")
+    end = None if last is None else bound_of(last, "--to")
     if start is not None and end is not None and start >= end:
         fail(f"--from {start} --to {end}: the first hour must lie before the last", 2)
     root = _root(repo, config)

@@ -16,9 +16,9 @@ from daemon.commands.sharing import (
     ConfigOption,
     FormatOption,
     RepoOption,
+    bound_of,
     checked_format,
     fail,
-    hour_of,
     key_of,
     print_json,
     progress_console,
@@ -108,15 +108,11 @@ def dashboard(
 
 
 def _span(first: str | None, last: str | None) -> _Span:
-    start = None if first is None else _bound(first, "--from")
-    end = None if last is None else _bound(last, "--to")
+    start = None if first is None else bound_of(first, "--from")
+    end = None if last is None else bound_of(last, "--to")
     if start is not None and end is not None and start >= end:
         fail(f"--from {start} --to {end}: the first hour must lie before the last", 2)
     return _Span(start, end)
-
-
-def _bound(text: str, option: str) -> Hour:
-    return hour_of(text if "T" in text else f"{text}T00", option)
 
 
 def _folder(out: Path, root: Path) -> Path:

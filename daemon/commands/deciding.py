@@ -28,7 +28,7 @@ from daemon.commands.sharing import (
 from decisions.actions import Answer
 from decisions.answering import Set
 from market.hours import parse_instant
-from store.advice import Deed, Recorded, decision_ids, deed_change_set, read_advice
+from store.advice import Deed, Recorded, decision_ids, deed_change_set, named_advice, read_advice
 from store.explaining import explained
 from store.grids import GridShelf
 
@@ -100,7 +100,10 @@ def _as_json(each: Recorded) -> dict[str, Any]:
 
 
 def explain(
-    decision_id: Annotated[str, typer.Argument(metavar="ID", help="2026-02-02/dec-ETH-USDT-150000")],
+    decision_id: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="2026-02-02/dec-ETH-USDT-150000, or a market key for its newest."),
+    ],
     repo: RepoOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -108,7 +111,8 @@ def explain(
 
     Example: regimed explain 2026-02-02/dec-ETH-USDT-150000
     """
-    for line in explained(_root(repo, config), decision_id):
+    root = _root(repo, config)
+    for line in explained(root, named_advice(root, decision_id)):
         print(line)
 
 

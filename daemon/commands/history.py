@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from daemon.clock import WallClock
 from daemon.commands.clocks import ClockOption, clock_of
-from daemon.commands.sharing import ConfigOption, fail, hour_of, in_loop, progress_console, settings_of
+from daemon.commands.sharing import ConfigOption, bound_of, fail, in_loop, progress_console, settings_of
 from daemon.settings import MarketSettings, Settings
 from exchanges.collection import LEAD_S, TAIL_S, collect_bars
 from exchanges.opening import open_exchange
@@ -69,8 +69,8 @@ async def writing(settings: Settings, clock: Clock) -> AsyncIterator[Write]:
 
 def backfill(
     key: Annotated[str, typer.Argument(help="Market key, for example ETH-USDT.")],
-    first: Annotated[str, typer.Option("--from", help="First hour, for example 2026-01-01T00.")],
-    last: Annotated[str, typer.Option("--to", help="Hour after the last one.")],
+    first: Annotated[str, typer.Option("--from", help="First hour or day, for example 2026-01-01T00.")],
+    last: Annotated[str, typer.Option("--to", help="Hour after the last one, or a day.")],
     timeframe: Annotated[str, typer.Option(help="1m for snapshots, or 15m, 1h, 4h for coarse bars.")] = "1m",
     config: ConfigOption = None,
     clock: ClockOption = None,
@@ -81,7 +81,7 @@ def backfill(
     """
     settings = settings_of(config)
     market = _market(settings, key)
-    start, end = hour_of(first, "--from"), hour_of(last, "--to")
+    start, end = bound_of(first, "--from"), bound_of(last, "--to")
     frame = _timeframe(timeframe)
     time = WallClock() if clock is None else clock_of(clock)
     if end > last_closed_hour(time.now()).plus(1) or start >= end:

@@ -21,6 +21,7 @@ from daemon.commands.sharing import (
     Finding,
     FormatOption,
     RepoOption,
+    bound_of,
     checked_format,
     console,
     fail,
@@ -54,9 +55,9 @@ def analyze(
     key: Annotated[str, typer.Argument(help="Market key, for example ETH-USDT.")],
     hour: Annotated[str | None, typer.Option(help="One hour, for example 2026-02-02T14.")] = None,
     first: Annotated[
-        str | None, typer.Option("--from", help="First hour; the first recorded one if left out.")
+        str | None, typer.Option("--from", help="First hour or day; the first recorded one if left out.")
     ] = None,
-    last: Annotated[str | None, typer.Option("--to", help="Hour after the last one.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Hour after the last one, or a day.")] = None,
     repo: RepoOption = None,
     data: Annotated[
         Path | None, typer.Option(help="Recorded candles: a file or a folder, no repository.")
@@ -103,8 +104,8 @@ def _span(hour: str | None, first: str | None, last: str | None) -> tuple[Hour |
             fail("--hour names one hour; leave --from and --to out", 2)
         one = hour_of(hour, "--hour")
         return one, one.plus(1)
-    start = None if first is None else hour_of(first, "--from")
-    end = None if last is None else hour_of(last, "--to")
+    start = None if first is None else bound_of(first, "--from")
+    end = None if last is None else bound_of(last, "--to")
     if start is not None and end is not None and start >= end:
         fail(f"--from {start} --to {end}: the first hour must lie before the last", 2)
     return start, end

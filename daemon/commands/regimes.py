@@ -128,6 +128,8 @@ def regimes(
             _print(asked.rows(where), _ROW, _row_table, form, out)
     except UnknownMarket as error:
         fail(f"KEY: {error}", 2)
+    else:
+        asked.tell_missing()
     finally:
         asked.tell()
         opened.close()
@@ -254,6 +256,16 @@ class _Asked:
         if series.stored_to_ts < min(self.end_ts, series.end_ts):
             self.computed_from = max(series.start_ts, self.start_ts, series.stored_to_ts)
         return series.stored_to_ts
+
+    def tell_missing(self) -> None:
+        """Say on stderr what of the asked span is not recorded: an empty answer about it is no finding."""
+        series = self.history.standing(self.key, self.timeframe)
+        if BEGINNING < self.start_ts < series.start_ts:
+            print(
+                f"regimed: {self.key} {self.timeframe.value} is recorded from {time_of(series.start_ts)} on;"
+                " nothing is known of the time before",
+                file=sys.stderr,
+            )
 
     def tell(self) -> None:
         """Say on stderr what was computed, and how that is saved next time."""

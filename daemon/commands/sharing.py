@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DEFAULT_CONFIG = Path("config.yaml")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 PLAIN_WIDTH = 200  # columns of a table that goes into a file or a pipe
 
 ConfigOption = Annotated[
@@ -72,6 +74,11 @@ def hour_of(text: str, option: str) -> Hour:
         return Hour.parse(text)
     except ValueError as error:
         return fail(f"{option}: {error}", 2)
+
+
+def bound_of(text: str, option: str) -> Hour:
+    """Return the hour that an end of a span names; a day is its first hour."""
+    return hour_of(f"{text}T00" if _DAY.fullmatch(text) else text, option)
 
 
 def day_named(text: str, option: str) -> datetime:

@@ -22,10 +22,10 @@ from backtest.sweep_source import Account, increments_told, market_named, plan_o
 from backtest.sweep_summary import summary_of
 from daemon.commands.sharing import (
     FormatOption,
+    bound_of,
     checked_format,
     console,
     fail,
-    hour_of,
     key_of,
     print_json,
     progress_console,
@@ -45,8 +45,8 @@ def sweep(
     grid: Annotated[str, typer.Option(help="levels=5..60:5,width=4/8/12,spacing=geometric,stop=none/5")],
     out: Annotated[Path, typer.Option(help="Folder of the sweep; an interrupted one goes on there.")],
     data: Annotated[Path, typer.Option(help="Recorded minutes: a folder, or one 1m file.")],
-    first: Annotated[str | None, typer.Option("--from", help="First hour; all if left out.")] = None,
-    last: Annotated[str | None, typer.Option("--to", help="Hour after the last one.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First hour or day; all if left out.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Hour after the last one, or a day.")] = None,
     venue: Annotated[str | None, typer.Option(help="Only files of this venue: BINANCE.")] = None,
     window: Annotated[str | None, typer.Option(help="Another recorded window of minutes: 2025MAR.")] = None,
     engine: Annotated[str, typer.Option(help="local (processes of this machine) or dask.")] = "local",
@@ -89,8 +89,8 @@ def sweep(
     key_of(key)
     executor = _executor(engine, address, workers)
     sets = parameter_sets(grid)
-    start = None if first is None else hour_of(first, "--from")
-    end = None if last is None else hour_of(last, "--to")
+    start = None if first is None else bound_of(first, "--from")
+    end = None if last is None else bound_of(last, "--to")
     if start is not None and end is not None and start >= end:
         fail(f"--from {start} --to {end}: the first hour must lie before the last", 2)
     if not data.exists():

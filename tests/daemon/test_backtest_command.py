@@ -58,6 +58,8 @@ def test_the_table_sets_the_account_beside_doing_nothing(asked):
         (("--fills", "kind"), "expected pessimistic, expected, optimistic"),
         (("--from", "2025-06-12T00"), "must lie before"),
         (("--to", "2026-06-12T00"), "recorded are 2025-05-20T00 to 2025-07-27T00"),
+        (("--to", "2025-06-09"), "--from 2025-06-09T12 --to 2025-06-09T00"),
+        (("--from", "2025-06-31"), "'2025-06-31T00' is not an hour: day is out of range"),
         (("--key", "../x"), "../x"),
         (("--repo", "."), "--data or --repo"),
         (("--format", "xml"), "neither table nor json"),

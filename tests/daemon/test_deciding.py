@@ -43,6 +43,10 @@ def test_decisions_are_listed_and_told_in_words(demo):
     assert "NO_SETUP" in words
     assert "Set nothing up." in words
     assert "would have to change" in words
+    last = max(each["id"] for each in listed if each["market"] == "BTC-USDT")
+    assert called("explain", "BTC-USDT", *repo).out == called("explain", last, *repo).out
+    nobody = called("explain", "SOL-USDT", *repo)
+    assert nobody.code == 1 and "no decision of a market SOL-USDT" in nobody.err
     assert called("decisions", *repo).code == 0
 
 

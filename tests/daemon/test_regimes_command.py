@@ -123,6 +123,8 @@ def test_what_was_computed_of_stats_and_periods_is_said(root):
         "what opens from 2024-02-20T00:00:00Z on was computed" in periods.err and STORED_HINT in periods.err
     )
     assert ask(root, ETH, "1h", "--periods", "--until", "2024-02-01").err == ""
+    before = ask(root, ETH, "1h", "--since", "2023-01-01", "--until", "2023-02-01")
+    assert "ETH-USDT 1h is recorded from 2024-01-01T00:00:00Z on" in before.err
     five = ask(root, ETH, "5m", "--limit", "1")
     assert "5m is never stored" in five.err and STORED_HINT not in five.err
 

@@ -129,7 +129,10 @@ def test_finer_scales_win():
 def test_a_span_is_told_by_names(folder: Path, tmp_path: Path):
     """Snapshots to the hour, months of candles to their end or to what their name says."""
     assert recorded_span(folder, KEY) == (FIRST.open_ts, END.open_ts)
-    assert recorded_span(folder, KEY, minutes=True) == (COARSE_END.open_ts, END.open_ts)
+    for timeframe in STORED:
+        assert recorded_span(folder, KEY, timeframe) == (FIRST.open_ts, END.open_ts)
+    assert recorded_span(folder, KEY, Timeframe.M1) == (COARSE_END.open_ts, END.open_ts)
+    assert recorded_span(folder, KEY, Timeframe.M5) == (COARSE_END.open_ts, END.open_ts)
     assert recorded_span(folder, "SOL-USDT") is None
     (tmp_path / "snapshots" / "not a key!").mkdir(parents=True)
     lay(tmp_path, hour_file(COARSE_END, "SOL-USDT"))

@@ -53,6 +53,8 @@ async def test_records_are_told_as_they_lie_there(tmp_path):
     """Markets, snapshots, decisions, grids, KPIs: each equal to its file."""
     async with daemon(tmp_path, hours=3, markets=2) as api:
         told = await api.json("/api/markets")
+        assert told["markets"][0]["recorded_from"]["1m"] == START.iso()
+        assert told["markets"][0]["recorded_from"]["4h"] == told["markets"][0]["start"]
         assert [(m["symbol"], m["configured"]) for m in told["markets"]] == [
             ("BTC-USDT", True),
             ("ETH-USDT", True),

@@ -30,7 +30,8 @@ from tests.daemon.histories import (
     plain_rows,
     two_markets,
 )
-from tests.daemon.regimes import CONFIG, direct
+from tests.daemon.regimes import CONFIG, direct, repository
+from tests.store.markets import coarse_files, hour_files
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +175,34 @@ async def test_markets_are_listed_page_by_page_with_what_is_stored(root):
         assert btc["end"] == COARSE_TO.iso() and eth["end"] == COARSE_TO.plus(10).iso()
         assert btc["stored_to"]["1h"] is None
         assert eth["stored_to"]["1h"] == "2024-02-20T00:00:00Z"
+
+
+async def test_an_empty_answer_says_that_nothing_is_recorded(tmp_path):
+    """Coarse bars reach further back than fine ones: a year without bars is no year without trends."""
+    files = coarse_files(ETH, COARSE_TO)
+    late = {path: data for path, data in files.items() if "/4h/" in path or "/2024-03" in path}
+    data = repository(tmp_path / "data", late | hour_files(2, ETH, COARSE_TO))
+    async with agent(data) as ask:
+        market = (await ask("list_markets"))["markets"][0]
+        assert market["start"] == "2024-01-01T00:00:00Z"
+        minutes = COARSE_TO.iso()
+        begins = {"1m": minutes, "5m": minutes, "15m": "2024-03-01T00:00:00Z", "1h": "2024-03-01T00:00:00Z"}
+        assert market["recorded_from"] == {**begins, "4h": "2024-01-01T00:00:00Z"}
+        series = {"symbol": ETH, "timeframe": "1h"}
+        asked = {**series, "start": "2024-01-01", "end": "2024-02-01"}
+        for tool, field in (
+            ("regime_periods", "periods"),
+            ("regime_transitions", "transitions"),
+            ("get_regimes", "rows"),
+        ):
+            answer = await ask(tool, **asked)
+            assert answer[field] == []
+            assert answer["recorded"] == dict.fromkeys(("start", "end"), "2024-03-01T00:00:00Z")
+            partly = await ask(tool, **series, start="2024-01-01", end="2024-03-20")
+            assert partly[field]
+            assert partly["recorded"] == {"start": "2024-03-01T00:00:00Z", "end": "2024-03-20T00:00:00Z"}
+        assert (await ask("regime_stats", **asked))["recorded"]["start"] == "2024-03-01T00:00:00Z"
+        assert (await ask("regime_stats"))["recorded"] is None
 
 
 async def test_candles_come_with_rows_and_minutes_on_request(root):
