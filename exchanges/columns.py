@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias
@@ -116,6 +117,12 @@ def decimal_text(value: float) -> str:
     if "e" in text:
         return f"{Decimal(text):f}"
     return text.removesuffix(".0")
+
+
+def decimal_texts(values: Sequence[float]) -> list[str]:
+    """Return `decimal_text` of each."""
+    texts = map(repr, values)
+    return [text.removesuffix(".0") if "e" not in text else decimal_text(float(text)) for text in texts]
 
 
 def decimals_of(values: Floats, most: int) -> int:

@@ -337,11 +337,12 @@ def _page_fault(rows: Sequence[Row], timeframe: Timeframe, start_at: int, end_at
     if len(rows) > MOST_ROWS:
         return f"{len(rows)} rows, at most {MOST_ROWS}"
     told: dict[str, Row] = {}
+    seconds = timeframe.seconds
     for row in rows:
         ts = int(row[0])
         if not start_at <= ts <= end_at:
             return f"row {ts} lies outside the asked window {start_at} to {end_at}"
-        if ts % timeframe.seconds:
+        if ts % seconds:
             return f"row {ts} is not the start of a {timeframe.value} candle"
         if told.setdefault(row[0], row) != row:
             return f"row {ts} is told twice, differently"

@@ -6,7 +6,7 @@ increment needs; volumes and turnovers use the smallest scale that holds every v
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 from market.errors import ValueOutOfRange
@@ -44,13 +44,22 @@ def scale_for(values: Iterable[Decimal], at_least: int = 1) -> int:
     Raises:
         ValueOutOfRange: A value needs more than 18 digits after the point.
     """
-    scale = at_least
-    for value in values:
-        needed = decimals(value)
+    kept, scale = list(values), at_least
+    while (value := _first_in_parts(kept, scale)) is not None:
+        needed = max(decimals(value), len(str(scale)))  # more than the scale has, whatever was rounded
         if needed > MAX_DECIMALS:
             raise ValueOutOfRange("scale", "", f"{value} needs more than {MAX_DECIMALS} decimals")
-        scale = max(scale, 10**needed)
+        scale = 10**needed
     return scale
+
+
+def _first_in_parts(values: Sequence[Decimal], scale: int) -> Decimal | None:
+    """Return the first value that is no whole number of 1/`scale`; whole columns are asked at once."""
+    scaled = list(map(Decimal(scale).__mul__, values))
+    whole = list(map(int, scaled))
+    if whole == scaled:
+        return None
+    return next(value for value, found, exact in zip(values, whole, scaled, strict=True) if found != exact)
 
 
 def price_scale_for(increment: Decimal) -> int:
@@ -71,6 +80,13 @@ def to_scaled(value: Decimal, scale: int, where: str = "value", field: str = "")
     if abs(whole) > INT64_MAX:
         raise ValueOutOfRange(where, field, f"{value} x {scale} is outside 64 bits")
     return whole
+
+
+def all_scaled(values: Sequence[Decimal], scale: int) -> list[int] | None:
+    """Return each value x `scale` as `to_scaled` does, all at once; None where it refuses one of them."""
+    scaled = list(map(Decimal(scale).__mul__, values))
+    whole = list(map(int, scaled))
+    return whole if whole == scaled and max(map(abs, whole), default=0) <= INT64_MAX else None
 
 
 def from_scaled(scaled: int, scale: int) -> Decimal:

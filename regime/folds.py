@@ -18,7 +18,7 @@ from market.candles import Bars, Floats, Ints, joined, no_bars
 from market.hours import Timeframe
 from regime.columns import log_ratios
 from regime.components.columns import ComponentColumns, component_columns, no_components
-from regime.config import METRICS, MetricsConfig, RegimeConfig
+from regime.config import METRICS, RegimeConfig
 from regime.metrics.adx import DirectionalAverages, directional_averages
 from regime.metrics.atr import average_true_ranges
 from regime.metrics.autocorrelation import autocorrelations
@@ -28,7 +28,7 @@ from regime.metrics.half_life import half_lives
 from regime.metrics.slope import slopes
 from regime.precision import significant_column
 from regime.ranges import RangeColumns, find_ranges, no_ranges, outside_lines
-from regime.scores import barrier_survival, hold_probability, metric_scores, trendiness
+from regime.scores import barrier_survival, hold_probability, trendiness_column
 from regime.volatility import NO_AVERAGES, RangeAverages, day_ahead_sigmas, range_averages
 
 _NONE = np.empty(0, dtype=np.float64)
@@ -167,7 +167,7 @@ class MetricFold:
             movement,
             band,
             np.concatenate((self.values, values), axis=1),
-            _appended(self.trendiness, _trendiness_column(values, lengths)),
+            _appended(self.trendiness, trendiness_column(values, lengths)),
         )
 
     def values_at(self, row: int) -> dict[str, float]:
@@ -294,12 +294,3 @@ def shared_rows(known: Bars, bars: Bars) -> int:
 
 def _appended(known: Floats, added: Floats) -> Floats:
     return np.concatenate((known, added))
-
-
-def _trendiness_column(values: Floats, config: MetricsConfig) -> Floats:
-    found = []
-    for row in values.T.tolist():
-        scores = metric_scores(dict(zip(METRICS, row, strict=True)), config)
-        overall = trendiness(scores, config)
-        found.append(math.nan if overall is None else overall)
-    return np.array(found, dtype=np.float64)

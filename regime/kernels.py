@@ -30,7 +30,7 @@ from regime.metrics.efficiency_ratio import efficiency_ratios
 from regime.metrics.half_life import dickey_fuller_ts, half_lives
 from regime.metrics.slope import slopes
 from regime.precision import LARGEST, POWERS_OF_TEN, SMALLEST, significant, significant_column
-from regime.scores import metric_scores, trendiness
+from regime.scores import trendiness_column as trendiness_by_numpy
 
 Codes = NDArray[np.int8]
 
@@ -193,25 +193,18 @@ def recorded_column(values: Floats, out: Floats | None = None) -> Floats:
 
 def trendiness_column(values: Floats, config: MetricsConfig) -> Floats:
     """Return T at every row from the six metrics as recorded, shape (6, n); NaN with too few metrics."""
-    rows = values.shape[1]
-    if is_compiled():
-        found = np.empty(rows)
-        anchors = [config.anchors(name) for name in METRICS]
-        lows = np.array([each.range_end for each in anchors])
-        highs = np.array([each.trend_end for each in anchors])
-        weights = np.array([each.weight for each in anchors], dtype=np.int64)
-        scratch, tied = np.empty((4, CHUNK)), np.zeros(CHUNK, dtype=np.int64)
-        needed = config.minimum_available
-        unsure = column_kernels.trendiness(values, lows, highs, weights, needed, found, scratch, tied)
-        if not unsure:
-            return found
-        by_hand = np.flatnonzero(np.isinf(found)).tolist()
-    else:
-        found, by_hand = np.empty(rows), list(range(rows))
-    for row in by_hand:
-        scores = metric_scores(dict(zip(METRICS, values[:, row].tolist(), strict=True)), config)
-        overall = trendiness(scores, config)
-        found[row] = math.nan if overall is None else overall
+    if not is_compiled():
+        return trendiness_by_numpy(values, config)
+    found = np.empty(values.shape[1])
+    anchors = [config.anchors(name) for name in METRICS]
+    lows = np.array([each.range_end for each in anchors])
+    highs = np.array([each.trend_end for each in anchors])
+    weights = np.array([each.weight for each in anchors], dtype=np.int64)
+    scratch, tied = np.empty((4, CHUNK)), np.zeros(CHUNK, dtype=np.int64)
+    needed = config.minimum_available
+    if column_kernels.trendiness(values, lows, highs, weights, needed, found, scratch, tied):
+        near_ties = np.flatnonzero(np.isinf(found))
+        found[near_ties] = trendiness_by_numpy(values[:, near_ties], config)
     return found
 
 

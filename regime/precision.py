@@ -11,7 +11,7 @@ from market.candles import Floats
 POWERS_OF_TEN = np.array([10.0**power for power in range(23)])  # each is exact
 SMALLEST, LARGEST = 1e-13, 1e9  # sizes that a pass may round: scaled by a power that is exact
 NEAR_TIE = 2e-6  # of the ninth digit; scaling moves a number by a tenth of this at most
-_WORTH_A_PASS = 40  # rows
+WORTH_A_PASS = 40  # rows
 
 
 def significant(value: float) -> float:
@@ -31,7 +31,7 @@ def price(value: float, price_scale: int) -> float:
 
 def significant_column(values: Floats) -> Floats:
     """Return a column with `significant` applied to each row."""
-    if values.shape[0] < _WORTH_A_PASS:
+    if values.shape[0] < WORTH_A_PASS:
         return np.array([significant(value) for value in values.tolist()], dtype=np.float64)
     size = np.abs(values)
     plain = (size >= SMALLEST) & (size < LARGEST)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from market.candles import Floats
 from regime.config import METRICS, ClassicConfig, EvidenceConfig, MetricsConfig
-from regime.precision import score
+from regime.precision import NEAR_TIE, WORTH_A_PASS, score
 
 
 def metric_score(metric: str, value: float, config: MetricsConfig) -> float:
@@ -53,6 +56,45 @@ def trendiness(scores: Mapping[str, float], config: MetricsConfig) -> float | No
         return None
     total = sum(config.anchors(name).weight * round(value * 1_000_000) for name, value in scores.items())
     return (2 * total + weight) // (2 * weight) / 1_000_000
+
+
+def trendiness_column(values: Floats, config: MetricsConfig) -> Floats:
+    """Return T at every row, the bits of `trendiness`.
+
+    Args:
+        values: The six metrics as recorded, in the order of `METRICS`, shape (6, n); NaN where undefined.
+        config: Anchors and weights.
+
+    Returns:
+        Shape (n,); NaN with too few metrics.
+    """
+    rows = values.shape[1]
+    if rows < WORTH_A_PASS:
+        return np.array([_trendiness_of(row, config) for row in values.T.tolist()], dtype=np.float64)
+    total, weight, unsure = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros(rows, np.bool_)
+    for metric, column in zip(METRICS, values, strict=True):
+        anchors, there = config.anchors(metric), ~np.isnan(column)
+        low, high, told = anchors.range_end, anchors.trend_end, np.where(there, column, 0.0)
+        if metric == "slope":
+            told = np.abs(told)
+        if metric == "half_life":
+            low, high, told = math.log2(low), math.log2(high), np.log2(np.where(there, told, 1.0))
+        scaled = np.clip((told - low) / (high - low), 0.0, 1.0) * 1e6
+        digits = np.rint(scaled)
+        unsure |= there & (np.abs(np.abs(scaled - digits) - 0.5) <= NEAR_TIE)
+        total += np.where(there, anchors.weight * digits.astype(np.int64), 0)
+        weight += np.where(there, anchors.weight, 0)
+    enough = (np.count_nonzero(~np.isnan(values), axis=0) >= config.minimum_available) & (weight > 0)
+    divisor = np.maximum(weight, 1)
+    found = np.where(enough, (2 * total + divisor) // (2 * divisor) / 1_000_000, np.nan)
+    for row in np.flatnonzero(unsure).tolist():
+        found[row] = _trendiness_of(values[:, row].tolist(), config)
+    return found
+
+
+def _trendiness_of(values: Sequence[float], config: MetricsConfig) -> float:
+    told = trendiness(metric_scores(dict(zip(METRICS, values, strict=True)), config), config)
+    return math.nan if told is None else told
 
 
 def p_transition(trendiness: float, config: ClassicConfig) -> float:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from market.candles import Bars, Candle, bars_of, no_bars
 from market.errors import DataInvalid
 from market.hours import Timeframe, instant_iso, instant_of_ts, parse_instant
 from market.snapshot import Source
-from market.units import DEFAULT_PRICE_SCALE, INT64_MAX, scale_for, to_scaled
+from market.units import DEFAULT_PRICE_SCALE, INT64_MAX, all_scaled, scale_for, to_scaled
 from store.paths import CandlesName, month_after, month_of
 from store.seal import opened, sealed, validated
 from store.snapshots import SCALES, Strict
@@ -116,16 +119,17 @@ def candle_files(
             f"candle files span [{start_ts}, {end_ts}); expected a month's start and a whole hour"
         )
     files: dict[str, bytes] = {}
-    month = instant_of_ts(start_ts)
-    while (first := int(month.timestamp())) < end_ts:
-        month = month_after(month)
-        last = min(int(month.timestamp()), end_ts)
-        inside = [c for c in candles if first <= c.ts < last and c.ts + timeframe.seconds <= end_ts]
-        if inside:
-            where = f"candles {key} {timeframe.value}"
-            scale = scale_for((p for c in inside for p in (c.open, c.high, c.low, c.close)), price_scale)
+    where, step = f"candles {key} {timeframe.value}", timeframe.seconds
+    edges = _months(start_ts, end_ts)
+    by_month: dict[int, list[Candle]] = {}
+    for candle in candles:
+        if start_ts <= candle.ts <= end_ts - step:
+            by_month.setdefault(bisect_right(edges, candle.ts), []).append(candle)
+    for number, (first, last) in enumerate(pairwise(edges), start=1):
+        if inside := by_month.get(number):
+            prices = ([getattr(c, name) for c in inside] for name in ("open", "high", "low", "close"))
+            scale = scale_for(chain.from_iterable(prices), price_scale)
             volume_scale = scale_for(c.volume for c in inside)
-            rows = [_row(c, timeframe, scale, volume_scale, where) for c in inside]
             part = CandlePart(
                 key,
                 exchange,
@@ -136,7 +140,7 @@ def candle_files(
                 last,
                 scale,
                 volume_scale,
-                bars_of(timeframe, rows),
+                _bars(inside, timeframe, scale, volume_scale, where),
             )
             _check(part, where)
             files[part.name.path] = encode_candles(part)
@@ -216,15 +220,43 @@ def _check(part: CandlePart, where: str) -> None:
         raise DataInvalid(where, "bars.ts", f"expected rising multiples of {step}")
     if bars.ts[0] < part.start_ts or bars.ts[-1] + step > part.end_ts:
         raise DataInvalid(where, "bars.ts", "a bar outside [from, to)")
-    wrong = (
-        (bars.low <= 0)
-        | (bars.low > np.minimum(bars.open, bars.close))
-        | (bars.high < np.maximum(bars.open, bars.close))
-    )
+    wrong = _impossible(bars)
     if np.any(wrong):
         row = int(np.flatnonzero(wrong)[0])
         shown = instant_iso(instant_of_ts(int(bars.ts[row])))
         raise DataInvalid(where, f"bar {shown}", "expected 0 < low <= open, close <= high")
+
+
+def _months(start_ts: int, end_ts: int) -> list[int]:
+    """Return where the months of [start_ts, end_ts) begin, epoch seconds, and at last where it ends."""
+    edges, month = [], instant_of_ts(start_ts)
+    while (first := int(month.timestamp())) < end_ts:
+        edges.append(first)
+        month = month_after(month)
+    return [*edges, end_ts]
+
+
+def _impossible(bars: Bars) -> NDArray[np.bool_]:
+    return (
+        (bars.low <= 0)
+        | (bars.low > np.minimum(bars.open, bars.close))
+        | (bars.high < np.maximum(bars.open, bars.close))
+    )
+
+
+def _bars(
+    candles: Sequence[Candle], timeframe: Timeframe, price_scale: int, volume_scale: int, where: str
+) -> Bars:
+    """Return candles as columns: checked at once, and one by one only to name what is wrong."""
+    scales = (*(price_scale,) * 4, volume_scale)
+    values = ([getattr(c, name) for c in candles] for name in ("open", "high", "low", "close", "volume"))
+    columns = [all_scaled(column, scale) for column, scale in zip(values, scales, strict=True)]
+    if None not in columns:
+        ts = [c.ts for c in candles]
+        bars = Bars(timeframe, *(np.array(column, dtype=np.int64) for column in (ts, *columns)))
+        if not np.any(_impossible(bars) | (bars.volume < 0) | (bars.ts % timeframe.seconds != 0)):
+            return bars
+    return bars_of(timeframe, [_row(c, timeframe, price_scale, volume_scale, where) for c in candles])
 
 
 def _row(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.logs import kept_logs
 
@@ -20,6 +21,13 @@ def recorded_data() -> Path:
     if not (folder / "MANIFEST.json").is_file():
         pytest.skip(f"recorded candles are absent ({folder}); set REGIMED_DATA to their folder")
     return folder
+
+
+def pytest_configure() -> None:
+    """Show tracebacks plainly where nothing configured the logs: in colour they outlast the tests."""
+    *others, _ = structlog.get_config()["processors"]
+    plainly = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*others, plainly])
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import numpy as np
 from exchanges.columns import (
     TURNOVER_DECIMALS,
     Columns,
-    decimal_text,
+    decimal_texts,
     joined,
     no_columns,
     overlaid,
@@ -148,7 +148,7 @@ class CandleBook:
         mean = (columns.open + columns.high + columns.low + columns.close) / 4
         turnover = rounded(columns.volume * mean, TURNOVER_DECIMALS)
         in_order = (columns.open, columns.close, columns.high, columns.low, columns.volume, turnover)
-        texts = [map(decimal_text, column.tolist()) for column in in_order]
+        texts = [decimal_texts(column.tolist()) for column in in_order]
         ts = map(str, columns.ts.tolist())
         return [('["' + '","'.join(row) + '"]').encode() for row in zip(ts, *texts, strict=True)]
 

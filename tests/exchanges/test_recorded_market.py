@@ -7,7 +7,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from exchanges.columns import decimal_text
+from exchanges.columns import decimal_text, decimal_texts
 from exchanges.sandbox.book import CandleBook
 from exchanges.sandbox.recorded import RecordedMarket, RecordedSeries
 from market.hours import Timeframe
@@ -73,7 +73,7 @@ def test_increments_are_read_off_the_recorded_digits():
 )
 def test_a_float_is_written_as_the_shortest_plain_decimal(value, text):
     """No exponent, no trailing .0, and it reads back as the same float."""
-    assert decimal_text(value) == text
+    assert decimal_text(value) == text and decimal_texts([1.5, value]) == ["1.5", text]
     assert float(text) == value
 
 

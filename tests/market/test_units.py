@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.errors import ValueOutOfRange
-from market.units import from_scaled, parse_decimal, plain, price_scale_for, quantized, scale_for, to_scaled
+from market.units import (
+    all_scaled,
+    from_scaled,
+    parse_decimal,
+    plain,
+    price_scale_for,
+    quantized,
+    scale_for,
+    to_scaled,
+)
 
 PRICES = st.decimals(min_value=0, max_value=10**7, places=8, allow_nan=False, allow_infinity=False)
 
@@ -39,6 +48,17 @@ def test_an_inexact_value_is_refused_never_rounded():
         to_scaled(Decimal("0.001"), 100)
     with pytest.raises(ValueOutOfRange, match="18 decimals"):
         scale_for([Decimal("1e-19")])
+
+
+@given(st.lists(st.decimals(-(10**8), 10**8, places=9) | PRICES, max_size=6), st.integers(0, 10))
+def test_a_column_at_once_is_its_values_one_by_one(values, digits):
+    """The scale is the least that holds them all; what one refuses, the column refuses."""
+    scale = scale_for(values, 10**digits)
+    wanted = max([digits, *(max(0, -value.normalize().as_tuple().exponent) for value in values)])
+    assert scale == 10**wanted
+    assert all_scaled(values, scale) == [to_scaled(value, scale) for value in values]
+    assert wanted == digits or all_scaled(values, scale // 10) is None
+    assert all_scaled([Decimal(10) ** 18, *values], 10 * scale) is None
 
 
 @pytest.mark.parametrize("text", ["", "abc", "NaN", "Infinity", "1,5", "0x10"])

@@ -36,6 +36,7 @@ from regime.kernels import (
     trendiness_column,
 )
 from regime.precision import SMALLEST, significant, significant_column
+from regime.scores import metric_scores, trendiness
 from tests.regime.windows import walk_bars
 
 CONFIG = RegimeConfig()
@@ -455,6 +456,11 @@ def test_t_is_the_same_where_scores_fall_on_decimal_ties():
     ours = trendiness_column(values, LENGTHS)
     with numpy_route():
         assert differing(ours, trendiness_column(values, LENGTHS)) == 0
+    by_hand = [
+        trendiness(metric_scores(dict(zip(METRICS, row, strict=True)), LENGTHS), LENGTHS)
+        for row in values.T.tolist()
+    ]
+    assert differing(ours, np.array(by_hand, dtype=np.float64)) == 0
     assert np.isnan(ours).any()
 
 
