@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import random
 import resource
-import shlex
 import shutil
 import sys
 import tempfile
@@ -36,6 +35,7 @@ from daemon.configuration import load_settings
 from daemon.digest import tell_digest
 from daemon.emergencies import watch_emergencies
 from daemon.evaluating import evaluate_due
+from daemon.heap import keep_few_arenas
 from daemon.kpis import record_kpis
 from daemon.logs import configure_logs
 from daemon.operator import settle_timers
@@ -46,6 +46,8 @@ from exchanges.sandbox.faults import Fault
 from exchanges.sandbox.running import RunningSandbox, running_sandbox
 from market.errors import RegimedError
 from market.hours import HOUR_S, Hour
+from store.advice import decision_ids
+from store.decision_files import decision_path
 from store.verify import verify
 from tests.cycle.house import START, simulated, write_config
 from tests.cycle.processes import ROOT
@@ -76,6 +78,7 @@ class Month:
     Attributes:
         late_min: Of each judged hour, minutes between its close and its judgement, by market and hour.
         log: Lines by level and event.
+        by_day_mb: Memory of this process at each midnight.
     """
 
     plan: Plan
@@ -94,6 +97,7 @@ class Month:
     folders: dict[str, float] = field(default_factory=dict)
     git_mb: float = 0.0
     memory_mb: float = 0.0
+    by_day_mb: list[float] = field(default_factory=list)
     seconds: float = 0.0
     verified: str = ""
 
@@ -193,6 +197,8 @@ async def _live(
                 await _attend(app, month)
             await _look(app, phone, month)
         await _night(app, hour)
+        if hour.closes_at.hour == 0:
+            month.by_day_mb.append(_memory_mb())
     with suppress(RegimedError):
         await app.store.push()
 
@@ -240,12 +246,18 @@ async def _night(app: App, hour: Hour) -> None:
         await app.store.push()
 
 
+def _memory_mb() -> float:
+    """Return the resident memory of this process, servers and test included."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / MB
+
+
 def _count(root: Path, log: Path, month: Month) -> None:
     for line in _lines(log):
         month.log[line.get("level", ""), line.get("event", "")] += 1
-    for path in root.glob("decisions/*/dec-*.yaml"):
-        if path.name.count(".") == 1:
-            month.advice[yaml.load(path.read_text(), yaml.CSafeLoader)["action"]] += 1
+    for each in decision_ids(root):
+        recorded = yaml.load((root / decision_path(each)).read_text(), yaml.CSafeLoader)
+        month.advice[recorded["action"]] += 1
     kpis = sorted(root.glob("kpis/*.yaml"))
     if kpis:
         month.kpis = yaml.load(kpis[-1].read_text(), yaml.CSafeLoader)["trailing"]
@@ -289,7 +301,8 @@ def page(month: Month, facts: dict[str, str]) -> str:
             "files, MB",
             ", ".join(f"{name} {size:.1f}" for name, size in sorted(month.folders.items(), key=_by_size)),
         ),
-        ("memory at most, servers and test included", f"{month.memory_mb:.0f} MB"),
+        ("memory at most, servers, test and this count included", f"{month.memory_mb:.0f} MB"),
+        ("memory, every fifth midnight", ", ".join(f"{mb:.0f}" for mb in month.by_day_mb[::5]) + " MB"),
         ("`regimed verify`", month.verified),
         ("wall time", f"{month.seconds:.0f} s"),
     ]
@@ -363,15 +376,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--save", action="store_true", help=f"also write {EVIDENCE.name}")
     parser.add_argument("--date", help="for the page")
     told = parser.parse_args(arguments)
+    keep_few_arenas()  # as the daemon does: its memory is what is of interest
     plan = Plan(told.hours, told.markets, told.seed, told.misses)
     with tempfile.TemporaryDirectory(prefix="regimed-month-") as temporary:
         folder = told.dir or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         month = anyio.run(run, folder, plan)
-        text = page(
-            month,
-            facts_of(told.date or "not told", shlex.join(["python", "-m", "tests.drills.month", *arguments])),
+        command = "python -m tests.drills.month " + " ".join(
+            f"--{name} {getattr(plan, name)}" for name in ("hours", "markets", "seed", "misses")
         )
+        text = page(month, facts_of(told.date or "not told", command))
     sys.stdout.write(text)
     if told.save:
         EVIDENCE.write_text(text)

@@ -5,20 +5,20 @@ import anyio
 from tests.drills.month import Plan, page, run, script
 
 
-def test_a_day_of_two_markets_is_counted(tmp_path):
+def test_half_a_day_of_four_markets_is_counted(tmp_path):
     """Every due hour is judged, the remote's hours without an answer cost nothing, nothing is unexplained."""
-    plan = Plan(hours=12, markets=2, seed=1, misses=6)
+    plan = Plan(hours=12, markets=4, seed=1, misses=6)
     month = anyio.run(run, tmp_path, plan)
-    assert len(month.late_min) == 24
+    assert len(month.late_min) == 48
     assert month.owed == 0
     assert month.verified == "0 findings"
-    assert sum(month.advice.values()) == 24
-    assert month.log["info", "hour judged"] == 24
+    assert sum(month.advice.values()) == 48
+    assert month.log["info", "hour judged"] == 48
     assert not [entry for entry in month.log if entry[0] == "error"]
     assert month.violations == []
     text = page(month, {"commit": "abc"})
     assert "| still owed at the end | 0 |" in text
-    assert "| info | hour judged | 24 |" in text
+    assert "| info | hour judged | 48 |" in text
 
 
 def test_the_trouble_is_the_seeds():
