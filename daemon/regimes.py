@@ -139,10 +139,12 @@ class RegimeHistory:
         if known is not None and known[0] == head and self._monotonic() < known[1]:
             return known[2]
         until = self._monotonic() + STATE_S
-        whole = recorded_span(self._regimes.root, key)
-        if whole is None:
-            raise UnknownMarket(key, market_keys(self._regimes.root))
-        span = recorded_span(self._regimes.root, key, timeframe) or (whole[1], whole[1])
+        span = recorded_span(self._regimes.root, key, timeframe)
+        if span is None:  # other timeframes may be there; this one begins where they end
+            whole = recorded_span(self._regimes.root, key)
+            if whole is None:
+                raise UnknownMarket(key, market_keys(self._regimes.root))
+            span = (whole[1], whole[1])
         self._spans[key, timeframe] = (head, until, span)
         return span
 

@@ -113,16 +113,13 @@ def overlaid(below: Columns, above: Columns) -> Columns:
 
 def decimal_text(value: float) -> str:
     """Return the shortest decimal that reads back as `value`, without exponent or trailing `.0`."""
-    text = repr(value)
-    if "e" in text:
-        return f"{Decimal(text):f}"
-    return text.removesuffix(".0")
+    return decimal_texts([value])[0]
 
 
 def decimal_texts(values: Sequence[float]) -> list[str]:
-    """Return `decimal_text` of each."""
+    """Return `decimal_text` of each; a page of candles has thousands."""
     texts = map(repr, values)
-    return [text.removesuffix(".0") if "e" not in text else decimal_text(float(text)) for text in texts]
+    return [text.removesuffix(".0") if "e" not in text else f"{Decimal(text):f}" for text in texts]
 
 
 def decimals_of(values: Floats, most: int) -> int:

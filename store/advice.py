@@ -103,7 +103,7 @@ def named_advice(root: Path, name: str) -> str:
         found = [each for each in decision_ids(root, day, day) if of_market.match(each)]
         if found:
             return max(found)
-    raise DataInvalid(name, "", f"no decision of a market {name} is recorded under {root / 'decisions'}")
+    raise DataInvalid(name, "", f"no decision of a market {name} is recorded; `regimed decisions` lists all")
 
 
 @dataclass(frozen=True, slots=True)

@@ -407,6 +407,7 @@ async def test_a_decision_is_explained_in_its_recorded_words(tmp_path):
         assert newest.structured_content["decision_id"].startswith("2026-01-05/dec-ETH-USDT-02")
         none = await client.call_tool("explain_decision", {"decision_id": "SOL-USDT"})
         assert none.is_error and "no decision of a market SOL-USDT" in none.content[0].text
+        assert str(tmp_path) not in none.content[0].text
         assert GRID.upper() in " ".join(told.structured_content["paragraphs"]).upper()
         (data / decision_path(decision)).write_text("not: [a decision")
         broken = await client.call_tool("explain_decision", {"decision_id": decision})
