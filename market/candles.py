@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -124,6 +126,24 @@ def joined(parts: list[Bars]) -> Bars:
         return parts[0]
     columns = zip(*(part.columns() for part in parts), strict=True)
     return Bars(parts[0].timeframe, *(np.concatenate(column) for column in columns))
+
+
+def merged(parts: Sequence[Bars]) -> Bars:
+    """Return the bars of all parts, oldest first; where several parts have a bar, the last part's counts.
+
+    Args:
+        parts: One or more of one timeframe and scale.
+    """
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return parts[0]
+    in_time = sorted(filled, key=lambda part: int(part.ts[0]))
+    if all(one.ts[-1] < after.ts[0] for one, after in pairwise(in_time)):
+        return joined(in_time)
+    every = joined(filled)
+    order = np.argsort(every.ts, kind="stable")
+    ts = every.ts[order]
+    return every.at(order[np.r_[ts[1:] != ts[:-1], True]])
 
 
 def aggregate(bars: Bars, to: Timeframe, parts_needed: int | None = None) -> Bars:

@@ -99,7 +99,7 @@ class Hour:
         return f"{self}:00:00Z"
 
     def __str__(self) -> str:
-        return self.opens_at.strftime("%Y-%m-%dT%H")
+        return self.opens_at.isoformat()[:13]
 
 
 def hours_between(start: Hour, end: Hour) -> list[Hour]:

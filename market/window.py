@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class WindowQuality:
     bars_only: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # without slots: the digest is kept
 class MarketWindow:
     """Closed bars of every timeframe the engine asked for, up to and including `hour`.
 
@@ -56,6 +57,10 @@ class MarketWindow:
 
     def digest(self) -> str:
         """Return `sha256:...` over every number in the window; equal windows are equal inputs."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         hashed = hashlib.sha256()
         quality = self.quality
         head = (
@@ -68,5 +73,5 @@ class MarketWindow:
             first = self.first_ts.get(timeframe, -1)
             hashed.update(f" {timeframe.value} {len(bars)} {first}".encode())
             for column in bars.columns():
-                hashed.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
+                hashed.update(np.ascontiguousarray(column, dtype="<i8").data)
         return "sha256:" + hashed.hexdigest()

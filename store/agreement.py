@@ -71,7 +71,7 @@ def _told_twice(files: list[HourColumns]) -> list[Disagreement]:
 def _at(hour: HourColumns, price_scale: int, volume_scale: int) -> Ints:
     """Return the minutes, shape (60, 5), brought to finer scales."""
     factors = np.array([price_scale // hour.price_scale] * 4 + [volume_scale // hour.volume_scale])
-    finer: Ints = hour.minutes * factors
+    finer: Ints = hour.minutes.T * factors
     return finer
 
 

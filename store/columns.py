@@ -2,20 +2,23 @@
 
 A table has one row a snapshot file, sorted so that the best file of an hour stands last: fewest minutes
 missing, then the newest. Bars of one hour lie side by side in that row; a bar that is not known is zeros.
+Each field is a block of its own, so that the bars of files that stand in a row are views, not copies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grid.capital import Funds
-from market.candles import Bars, Ints, aggregate, joined, no_bars
+from market.candles import Bars, Ints, aggregate, merged, no_bars
 from market.errors import DataInvalid
 from market.hours import HOUR_S, Timeframe, micros, parse_instant
 from market.snapshot import MINUTES, MarketSnapshot, MarketSummary
@@ -27,6 +30,9 @@ from store.snapshots import SCALES, SCHEMA_VERSION, AccountJson, RulesJson, Snap
 INT64_MAX = np.iinfo(np.int64).max
 FROM_MINUTES = (Timeframe.M1, Timeframe.M5, Timeframe.M15, Timeframe.H1)
 FIELDS = ("open", "high", "low", "close", "volume")
+_LOW = FIELDS.index("low")
+_FIGURES = struct.Struct(f"={len(FIELDS) * MINUTES}q")  # refuses what is no integer of 64 bits
+_TOLD = struct.Struct(f"={len(FIELDS)}q")
 _META = np.dtype(
     [
         ("hour", "i8"),
@@ -40,11 +46,12 @@ _META = np.dtype(
     ]
 )
 Meta = NDArray[Any]
+_NO_MINUTES = np.empty((0, MINUTES), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class HourColumns:
-    """One decoded snapshot file; `minutes` has shape (60, 5), zeros where a minute is missing."""
+    """One decoded snapshot file; `minutes` has shape (5, 60), zeros where a minute is missing."""
 
     name: SnapshotName
     collected: int
@@ -61,56 +68,89 @@ class HourColumns:
 
     def bars(self) -> Bars:
         """Return the known minutes, in the file's own scales."""
-        known = np.flatnonzero(self.minutes[:, 2] > 0)
-        columns = self.minutes[known].T
-        return Bars(Timeframe.M1, self.name.hour.open_ts + 60 * known, *columns)
+        known = np.flatnonzero(self.minutes[_LOW] > 0)
+        return Bars(Timeframe.M1, self.name.hour.open_ts + 60 * known, *self.minutes[:, known])
 
 
 def decode_columns(data: bytes, where: str, name: SnapshotName) -> HourColumns:
-    """Return a snapshot file as columns; the quick way for the many hours that are whole.
-
-    Digest, names and figures are checked here too; whatever is not plainly right goes through
-    `decode_snapshot`, which knows every rule and says which one is broken.
+    """Return a snapshot file as columns.
 
     Raises:
         DataInvalid: As `decode_snapshot`.
     """
-    value = opened(data, where, SCHEMA_VERSION)
-    return _plain_hour(value, name) or columns_of(decode_snapshot(data, where, name), name)
+    (hour,) = decode_hours([(data, where, name)])
+    if isinstance(hour, DataInvalid):
+        raise hour
+    return hour
 
 
-def _plain_hour(value: dict[str, Any], name: SnapshotName) -> HourColumns | None:
+def decode_hours(files: Sequence[tuple[bytes, str, SnapshotName]]) -> list[HourColumns | DataInvalid]:
+    """Return snapshot files (bytes, where they lie, name) as columns, or why one cannot be read.
+
+    The quick way for the many hours that are whole: digest and names are checked one by one, the figures of
+    all of them side by side. Whatever is not plainly right goes through `decode_snapshot`, which knows every
+    rule and says which one is broken.
+    """
+    decoded: list[HourColumns | DataInvalid | None] = [None] * len(files)
+    plain: list[tuple[int, _Plain]] = []
+    for place, (data, where, name) in enumerate(files):
+        try:
+            value = opened(data, where, SCHEMA_VERSION)
+        except DataInvalid as invalid:
+            decoded[place] = invalid
+            continue
+        if hour := _plain_hour(value, name):
+            plain.append((place, hour))
+    figures = b"".join(hour.figures for _, hour in plain)
+    minutes = np.frombuffer(figures, np.int64).reshape(-1, len(FIELDS), MINUTES)
+    told = np.frombuffer(b"".join(hour.told for _, hour in plain), np.int64).reshape(-1, len(FIELDS))
+    sound = _are_sound(minutes, told, [hour.no_trade for _, hour in plain])
+    for (place, hour), of_hour, is_sound in zip(plain, minutes, sound.tolist(), strict=True):
+        if is_sound:
+            decoded[place] = hour.made(minutes=of_hour)
+    return [_fully(*files[place]) if hour is None else hour for place, hour in enumerate(decoded)]
+
+
+def _fully(data: bytes, where: str, name: SnapshotName) -> HourColumns | DataInvalid:
     try:
+        return columns_of(decode_snapshot(data, where, name), name)
+    except DataInvalid as invalid:
+        return invalid
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """A file of the usual form: how it becomes columns, and the figures that are still to be looked at."""
+
+    made: Callable[..., HourColumns]
+    figures: bytes
+    told: bytes
+    no_trade: list[int]
+
+
+def _plain_hour(value: dict[str, Any], name: SnapshotName) -> _Plain | None:
+    try:
+        columns = [value["minutes"][field] for field in FIELDS]
+        told, no_trade = value["market_summary"], value["no_trade"]
         is_plain = (
             value.keys() == SnapshotFile.model_fields.keys()
             and not value["missing"]
             and name.partial is None
             and (value["key"], value["hour"]) == (name.key, name.hour.iso())
             and SCALES.issuperset((value["price_scale"], value["volume_scale"]))
+            and [len(column) for column in columns] == [MINUTES] * len(FIELDS)
+            and (not no_trade or _are_minutes(no_trade))
         )
         if not is_plain:
             return None
-        columns = [value["minutes"][field] for field in FIELDS]
-        minutes = np.array(columns)
-        if minutes.dtype != np.int64 or minutes.shape != (len(FIELDS), MINUTES):
-            return None
-        open_, high, low, close, volume = minutes
-        wrong = (
-            (low <= 0) | (low > np.minimum(open_, close)) | (high < np.maximum(open_, close)) | (volume < 0)
-        )
-        told = value["market_summary"]
-        found = (open_[0], high.max(), low.min(), close[-1], sum(columns[4]))
-        no_trade = value["no_trade"]
+        open_, high, low, close, volume = columns
         if value["rules"] is not None:
             RulesJson.model_validate(value["rules"])
         if value["account"] is not None:
             AccountJson.model_validate(value["account"])
-        if wrong.any() or tuple(told[field] for field in FIELDS) != found or not _flat(minutes, no_trade):
-            return None
-        summary = MarketSummary(
-            **{**told, "ticker_at": told["ticker_at"] and parse_instant(told["ticker_at"])}
-        )
-        return HourColumns(
+        ticker_at = told["ticker_at"] and parse_instant(told["ticker_at"])
+        made = partial(
+            HourColumns,
             name=name,
             collected=micros(parse_instant(value["collected_at"])),
             missing=0,
@@ -118,23 +158,44 @@ def _plain_hour(value: dict[str, Any], name: SnapshotName) -> HourColumns | None
             price_scale=value["price_scale"],
             volume_scale=value["volume_scale"],
             digest=value["digest"],
-            minutes=minutes.T,
-            summary=summary,
+            summary=MarketSummary(**{**told, "ticker_at": ticker_at}),
             grid_config=tuple(value["grid_config"]),
             rules=value["rules"],
             funds=_funds(value["account"], value["symbol"]),
         )
-    except (LookupError, TypeError, ValueError, OverflowError):
+        figures = _FIGURES.pack(*open_, *high, *low, *close, *volume)
+        return _Plain(made, figures, _TOLD.pack(*[told[field] for field in FIELDS]), no_trade)
+    except (LookupError, TypeError, ValueError, OverflowError, struct.error):
         return None
 
 
-def _flat(minutes: Ints, no_trade: list[int]) -> bool:
-    if not no_trade:
-        return True
-    if no_trade != sorted(set(no_trade)) or no_trade[0] < 0:
-        return False
-    open_, high, low, close, volume = minutes[:, no_trade]
-    return bool((high == low).all() and (open_ == close).all() and not volume.any())
+def _are_minutes(no_trade: list[int]) -> bool:
+    return (
+        no_trade == sorted(set(no_trade))
+        and {type(minute) for minute in no_trade} == {int}
+        and 0 <= no_trade[0] <= no_trade[-1] < MINUTES
+    )
+
+
+def _are_sound(minutes: Ints, told: Ints, no_trades: Sequence[list[int]]) -> NDArray[np.bool_]:
+    """Say of each hour whether its figures keep the rules of candles and agree with its summary.
+
+    Args:
+        minutes: Whole hours, shape (n, 5, 60).
+        told: What each summary says: open, high, low, close, volume; shape (n, 5).
+        no_trades: The minutes without a trade of each hour: one price, no volume.
+    """
+    open_, high, low, close, volume = minutes.transpose(1, 0, 2)
+    sound = (low > 0) & (low <= np.minimum(open_, close)) & (high >= np.maximum(open_, close)) & (volume >= 0)
+    quiet = np.zeros(open_.shape, dtype=np.bool_)
+    for row, no_trade in enumerate(no_trades):
+        if no_trade:
+            quiet[row, no_trade] = True
+    sound &= ~quiet | ((high == low) & (volume == 0))
+    found = np.stack([open_[:, 0], high.max(1), low.min(1), close[:, -1], volume.sum(1)], axis=1)
+    summed = volume.max(1) <= INT64_MAX // MINUTES
+    rows: NDArray[np.bool_] = sound.all(1) & summed & (found == told).all(1)
+    return rows
 
 
 def columns_of(snapshot: MarketSnapshot, name: SnapshotName) -> HourColumns:
@@ -149,7 +210,7 @@ def columns_of(snapshot: MarketSnapshot, name: SnapshotName) -> HourColumns:
         price_scale=snapshot.price_scale,
         volume_scale=snapshot.volume_scale,
         digest=snapshot.digest(),
-        minutes=np.array(filled, dtype=np.int64).T,
+        minutes=np.array(filled, dtype=np.int64),
         summary=snapshot.summary,
         grid_config=snapshot.grid_config,
         rules=snapshot.rules,
@@ -167,26 +228,68 @@ def _funds(account: Mapping[str, Any] | None, symbol: str) -> Funds | None:
 
 
 def coarser(minutes: Ints, timeframe: Timeframe) -> Ints:
-    """Return bars of known minutes: shape (n, 60, 5) in, (n, bars an hour, 5) out; zeros where unknown."""
+    """Return bars of known minutes: shape (5, n, 60) in, (5, n, bars an hour) out; zeros where unknown."""
     step = timeframe.seconds // 60
-    groups = minutes.reshape(minutes.shape[0], MINUTES // step, step, 5)
-    known = groups[..., 2] > 0
-    some = known.any(axis=2)
+    open_, high, low, close, volume = minutes.reshape(len(FIELDS), -1, MINUTES // step, step)
+    known = low > 0
     first = known.argmax(axis=2)[..., None]
     last = step - 1 - known[..., ::-1].argmax(axis=2)[..., None]
-    bars = np.empty((*some.shape, 5), dtype=np.int64)
-    bars[..., 0] = np.take_along_axis(groups[..., 0], first, axis=2)[..., 0]
-    bars[..., 1] = groups[..., 1].max(axis=2)
-    bars[..., 2] = np.where(known, groups[..., 2], INT64_MAX).min(axis=2)
-    bars[..., 3] = np.take_along_axis(groups[..., 3], last, axis=2)[..., 0]
-    bars[..., 4] = groups[..., 4].sum(axis=2)
-    bars[~some] = 0
+    bars = np.stack(
+        [
+            np.take_along_axis(open_, first, axis=2)[..., 0],
+            high.max(axis=2),
+            np.where(known, low, INT64_MAX).min(axis=2),
+            np.take_along_axis(close, last, axis=2)[..., 0],
+            volume.sum(axis=2),
+        ]
+    )
+    bars[:, ~known.any(axis=2)] = 0
     return bars
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Added:
+    """Decoded files on their way into tables; `minutes` has shape (5, files, 60)."""
+
+    meta: Meta
+    minutes: Ints
+
+    def since(self, first_hour: int) -> Added:
+        """Return the files of `first_hour` and later."""
+        wanted = self.meta["hour"] >= first_hour
+        return self if wanted.all() else Added(self.meta[wanted], self.minutes[:, wanted])
+
+
+def added(hours: Sequence[HourColumns]) -> Added:
+    """Return decoded files as rows, in the order of tables."""
+    meta = np.array(
+        [
+            (
+                h.name.hour.index,
+                h.name.partial or 0,
+                h.missing,
+                h.no_trade,
+                h.collected,
+                h.price_scale,
+                h.volume_scale,
+                bytes.fromhex(h.digest.removeprefix("sha256:")),
+            )
+            for h in hours
+        ],
+        dtype=_META,
+    )
+    minutes = np.concatenate([_NO_MINUTES, *(h.minutes for h in hours)]).reshape(-1, len(FIELDS), MINUTES)
+    order = _order(meta)
+    return Added(meta[order], np.ascontiguousarray(minutes[order].transpose(1, 0, 2)))
+
+
+def _order(meta: Meta) -> NDArray[np.intp]:
+    return np.lexsort((meta["partial"], meta["collected"], -meta["missing"], meta["hour"]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Snapshot files of one market as rows; `bars` has shape (files, bars an hour, 5)."""
+    """Snapshot files of one market as rows; `bars` has shape (5, files, bars an hour)."""
 
     timeframe: Timeframe
     meta: Meta
@@ -196,32 +299,17 @@ class Table:
     def nbytes(self) -> int:
         return int(self.meta.nbytes + self.bars.nbytes)
 
-    def with_hours(self, hours: list[HourColumns]) -> Table:
+    def with_hours(self, new: Added) -> Table:
         """Return the table with more files in it."""
-        if not hours:
+        if not len(new.meta):
             return self
-        meta = np.array(
-            [
-                (
-                    h.name.hour.index,
-                    h.name.partial or 0,
-                    h.missing,
-                    h.no_trade,
-                    h.collected,
-                    h.price_scale,
-                    h.volume_scale,
-                    bytes.fromhex(h.digest.removeprefix("sha256:")),
-                )
-                for h in hours
-            ],
-            dtype=_META,
-        )
-        minutes = np.stack([h.minutes for h in hours])
-        bars = minutes if self.timeframe is Timeframe.M1 else coarser(minutes, self.timeframe)
-        meta, bars = np.concatenate([self.meta, meta]), np.concatenate([self.bars, bars])
-        order = np.lexsort((meta["partial"], meta["collected"], -meta["missing"], meta["hour"]))
-        if not np.array_equal(order, np.arange(len(order))):
-            meta, bars = meta[order], bars[order]
+        bars = new.minutes if self.timeframe is Timeframe.M1 else coarser(new.minutes, self.timeframe)
+        if not len(self.meta):
+            return Table(self.timeframe, new.meta, bars)
+        meta, bars = np.concatenate([self.meta, new.meta]), np.concatenate([self.bars, bars], axis=1)
+        if new.meta["hour"][0] <= self.meta["hour"][-1]:  # else they follow, as a new hour does
+            order = _order(meta)
+            meta, bars = meta[order], bars[:, order]
         return Table(self.timeframe, meta, bars)
 
     def rows(self, first_hour: int, last_hour: int) -> slice:
@@ -231,12 +319,12 @@ class Table:
 
     def without(self, hour: int, partial: int) -> Table:
         keep = (self.meta["hour"] != hour) | (self.meta["partial"] != partial)
-        return Table(self.timeframe, self.meta[keep], self.bars[keep])
+        return Table(self.timeframe, self.meta[keep], self.bars[:, keep])
 
     def since(self, first_hour: int) -> Table:
         """Return the table without the hours before `first_hour`, as a copy that frees them."""
         start = self.rows(first_hour, 2**40).start
-        return Table(self.timeframe, self.meta[start:].copy(), self.bars[start:].copy())
+        return Table(self.timeframe, self.meta[start:].copy(), self.bars[:, start:].copy())
 
     def chosen(self, first_hour: int, last_hour: int, known: int) -> NDArray[np.intp]:
         """Return the row of the best file of each hour of [first, last] collected by `known` (in us)."""
@@ -250,7 +338,9 @@ class Table:
 
 def no_table(timeframe: Timeframe) -> Table:
     bars_an_hour = HOUR_S // timeframe.seconds
-    return Table(timeframe, np.empty(0, dtype=_META), np.empty((0, bars_an_hour, 5), dtype=np.int64))
+    return Table(
+        timeframe, np.empty(0, dtype=_META), np.empty((len(FIELDS), 0, bars_an_hour), dtype=np.int64)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,10 +402,10 @@ def assemble(
     for timeframe in FROM_MINUTES:
         if timeframe is Timeframe.H1 or timeframe in span.first:
             minutes = _from_minutes(tables[timeframe], span, max_missing, scales)
-            built[timeframe] = _completed(minutes, _recorded(used, timeframe, scales))
+            built[timeframe] = merged([*_recorded(used, timeframe, scales), minutes])
     if Timeframe.H4 in span.first:
         whole = aggregate(built[Timeframe.H1], Timeframe.H4)
-        built[Timeframe.H4] = _completed(whole, _recorded(used, Timeframe.H4, scales))
+        built[Timeframe.H4] = merged([*_recorded(used, Timeframe.H4, scales), whole])
     close = (span.last + 1) * HOUR_S
     return {
         timeframe: built[timeframe].between(first * HOUR_S, close - timeframe.seconds + 1)
@@ -330,23 +420,23 @@ def _from_minutes(table: Table, span: Span, max_missing: int, scales: tuple[int,
         rows = rows[table.meta["missing"][rows] <= max_missing]
     if not len(rows):
         return no_bars(timeframe)
-    meta, bars = table.meta[rows], table.bars[rows]
+    in_a_row = rows[-1] - rows[0] + 1 == len(rows)
+    taken = slice(rows[0], rows[-1] + 1) if in_a_row else rows  # a slice copies nothing
+    meta, bars = table.meta[taken], table.bars[:, taken]
     bars = _scaled(bars, scales[0] // meta["price_scale"], scales[1] // meta["volume_scale"], timeframe)
-    offsets = np.arange(bars.shape[1], dtype=np.int64) * timeframe.seconds
+    offsets = np.arange(bars.shape[2], dtype=np.int64) * timeframe.seconds
     ts = (meta["hour"][:, None] * HOUR_S + offsets).reshape(-1)
-    flat = bars.reshape(-1, 5)
-    known = flat[:, 2] > 0
+    flat = [column.reshape(-1) for column in bars]
+    known = flat[_LOW] > 0
     if not known.all():
-        ts, flat = ts[known], flat[known]
-    return Bars(timeframe, ts, *np.ascontiguousarray(flat.T))
+        ts, flat = ts[known], [column[known] for column in flat]
+    return Bars(timeframe, ts, *flat)
 
 
 def _scaled(bars: Ints, price_factor: Ints, volume_factor: Ints, timeframe: Timeframe) -> Ints:
     if price_factor.max() == 1 and volume_factor.max() == 1:
         return bars
-    factors = np.empty((len(bars), 1, 5), dtype=np.int64)
-    factors[:, 0, :4] = price_factor[:, None]
-    factors[:, 0, 4] = volume_factor
+    factors = np.stack([*[price_factor] * 4, volume_factor])[..., None]
     if (bars > INT64_MAX // factors).any():
         raise DataInvalid(
             f"{timeframe.value} bars", "scale", "brought to the finest scale they leave 64 bits"
@@ -354,27 +444,10 @@ def _scaled(bars: Ints, price_factor: Ints, volume_factor: Ints, timeframe: Time
     return bars * factors
 
 
-def _recorded(used: list[CandlePart], timeframe: Timeframe, scales: tuple[int, int]) -> Bars:
-    bars = no_bars(timeframe)
-    for part in sorted(used, key=lambda p: (p.collected_at, p.end_ts)):
-        if part.bars.timeframe is timeframe:
-            newer = part.bars.rescaled(scales[0] // part.price_scale, scales[1] // part.volume_scale)
-            bars = _completed(newer, bars)
-    return bars
-
-
-def _completed(better: Bars, other: Bars) -> Bars:
-    """Return `better`, and bars of `other` where `better` has none."""
-    if not len(other):
-        return better
-    if not len(better):
-        return other
-    other = other.at(~np.isin(other.ts, better.ts, assume_unique=True))
-    if not len(other):
-        return better
-    if other.ts[-1] < better.ts[0]:
-        return joined([other, better])
-    if better.ts[-1] < other.ts[0]:
-        return joined([better, other])
-    both = joined([other, better])
-    return both.at(np.argsort(both.ts, kind="stable"))
+def _recorded(used: list[CandlePart], timeframe: Timeframe, scales: tuple[int, int]) -> list[Bars]:
+    """Return the recorded bars by file, those that were collected last at the end."""
+    return [
+        part.bars.rescaled(scales[0] // part.price_scale, scales[1] // part.volume_scale)
+        for part in sorted(used, key=lambda p: (p.collected_at, p.end_ts))
+        if part.bars.timeframe is timeframe
+    ]

@@ -75,6 +75,16 @@ def read(path: Path) -> bytes | None:
         return None
 
 
+def whole_file(path: str) -> bytes:
+    """Return the bytes of a file, for those who read thousands: no path is taken apart, nothing buffered.
+
+    Raises:
+        OSError: Not there, not readable.
+    """
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        return file.read()
+
+
 def names_in(folder: Path) -> list[str]:
     """Return the sorted names in a folder, none where it is not there."""
     try:

@@ -265,6 +265,7 @@ def _metrics(text: str, where: str) -> HourGlance:
         or folder != f"metrics/{head['key']}/"
         or (part is None and text.find("\n  components: null\n", price.end(), sure.end()) < 0)
         or (summary is None and text.find("\nmarket_summary: null\n", head.end() - 1, verdict.end()) < 0)
+        or told[1] != ("decisions:" if decisions else "decisions: []")
         or not all(line.startswith("- ") and line[2] not in "'\"" for line in told[2:])
     ):
         raise _Elsewise

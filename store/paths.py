@@ -71,7 +71,7 @@ class SnapshotName:
     @property
     def path(self) -> str:
         suffix = "" if self.partial is None else f".partial-{self.partial}"
-        return f"{snapshot_folder(self.key, self.hour)}/{self.hour.opens_at:%H}{suffix}.json"
+        return f"{snapshot_folder(self.key, self.hour)}/{self.hour.index % 24:02}{suffix}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ class CandlesName:
 
 
 def snapshot_folder(key: str, hour: Hour) -> str:
-    return f"snapshots/{checked_key(key)}/{hour.opens_at:%Y/%m/%d}"
+    day = hour.opens_at
+    return f"snapshots/{checked_key(key)}/{day.year:04}/{day.month:02}/{day.day:02}"
 
 
 def metrics_path(key: str, hour: Hour) -> str:

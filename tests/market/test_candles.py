@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market.candles import Bars, Candle, aggregate, bars_of, joined, no_bars
+from market.candles import Bars, Candle, aggregate, bars_of, joined, merged, no_bars
 from market.errors import DataInvalid
 from market.hours import Timeframe
 
@@ -61,6 +61,23 @@ def test_slices_and_joins_keep_every_bar():
     assert len(joined([bars])) == 20
     assert len(no_bars(Timeframe.H1)) == len(aggregate(no_bars(Timeframe.M1), Timeframe.H1)) == 0
     assert len(bars_of(Timeframe.H1, [])) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.lists(st.booleans(), max_size=12)), min_size=1, max_size=5))
+def test_a_merge_has_every_bar_once_and_the_last_part_counts(parts):
+    """Property: a dictionary filled part by part says the same, wherever the parts lie."""
+    by_ts: dict[int, tuple[int, ...]] = {}
+    laid = []
+    for number, (first, there) in enumerate(parts):
+        places = [first + place for place, known in enumerate(there) if known]
+        rows = [(60 * place, 5, 9, 3, 7, number) for place in places]
+        by_ts |= {row[0]: row for row in rows}
+        laid.append(bars_of(Timeframe.M1, rows))
+    found = merged(laid)
+    assert list(zip(*(column.tolist() for column in found.columns()), strict=True)) == [
+        by_ts[ts] for ts in sorted(by_ts)
+    ]
+    assert found.timeframe is Timeframe.M1
 
 
 def test_a_finer_scale_is_exact_or_refused():

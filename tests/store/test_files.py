@@ -21,7 +21,7 @@ from market.snapshot import Account, Ticker, build_snapshot
 from market.window import MarketWindow, WindowQuality
 from store import yaml_text
 from store.candle_files import candle_files, decode_candles, encode_candles, month_start_ts
-from store.columns import columns_of, decode_columns
+from store.columns import columns_of, decode_columns, decode_hours
 from store.paths import (
     Kind,
     SnapshotName,
@@ -181,6 +181,55 @@ def test_the_quick_way_sees_the_same_hour():
         slow = columns_of(snapshot, NAME)
         assert quick.minutes.tolist() == slow.minutes.tolist()
         assert replace(quick, minutes=slow.minutes) == slow
+
+
+def test_files_side_by_side_are_each_judged_alone():
+    """A broken file among whole ones is told, and takes nobody with it; partials go the long way."""
+    snapshots = [hour_snapshot(HOUR.plus(n), no_trade=(7, 8) if n % 2 else ()) for n in range(4)]
+    snapshots += [hour_snapshot(HOUR.plus(4), missing=(3,)), hour_snapshot(HOUR.plus(5))]
+    names = [SnapshotName(NAME.key, each.hour, 1 if each.missing else None) for each in snapshots]
+    files = [(encode_snapshot(each), name.path, name) for each, name in zip(snapshots, names, strict=True)]
+    broken = (b"{}", names[-1].path, names[-1])
+    untrue = (resealed(lambda c: c["market_summary"].__setitem__("volume", 1)), NAME.path, NAME)
+    found = decode_hours([broken, *files, untrue])
+    assert [str(each) for each in (found[0], found[-1])] == [
+        f"{names[-1].path}: schema_version: None, expected 1; written by a newer program?",
+        str(decode_error(untrue)),
+    ]
+    for each, snapshot, name in zip(found[1:-1], snapshots, names, strict=True):
+        slow = columns_of(snapshot, name)
+        assert each.minutes.tolist() == slow.minutes.tolist()
+        assert replace(each, minutes=slow.minutes) == slow
+
+
+def decode_error(file):
+    with pytest.raises(DataInvalid) as caught:
+        decode_snapshot(*file)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("volume", 2**63 - 1), ("volume", 2**62), ("open", 2**63), ("open", -(2**63))],
+)
+def test_figures_at_the_edge_of_64_bits_are_summed_exactly(field, value):
+    """Both ways agree on a volume that overflows when it is summed, and on what no integer column holds."""
+    data = resealed(lambda c: c["minutes"][field].__setitem__(5, value))
+    said = []
+    for decode in (decode_snapshot, decode_columns):
+        with pytest.raises(DataInvalid) as caught:
+            decode(data, NAME.path, NAME)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("no_trade", [[1.0], [True], ["a"], "ab", [3, 3], [60], [-1], [None]])
+def test_minutes_without_trade_are_numbers_of_minutes(no_trade):
+    """Whatever else stands there is refused, as the long way refuses it."""
+    data = resealed(lambda c: c.__setitem__("no_trade", no_trade))
+    for decode in (decode_snapshot, decode_columns):
+        with pytest.raises(DataInvalid, match="no_trade"):
+            decode(data, NAME.path, NAME)
 
 
 def test_the_funds_of_an_hour_are_its_quote_coin():

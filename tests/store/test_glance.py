@@ -134,6 +134,16 @@ def test_damage_is_named_unless_it_touches_nothing_that_is_told(place, how):
             assert repr(found) == repr(hour_glance(decode_metrics(spoilt, PATH, parse_metrics(PATH))))
 
 
+def test_a_list_that_lost_its_lines_is_not_an_empty_one():
+    """An hour whose recommendations were cut out is refused, as the whole record is."""
+    data = encode_metrics(metrics_file(evaluate(inputs(grids=(running(),)), policy())))
+    lines = data.splitlines(keepends=True)
+    cut = b"".join(line for line in lines if not line.startswith(b"- "))
+    assert cut != data
+    with pytest.raises(DataInvalid, match="decisions"):
+        glance_at_metrics(cut, PATH)
+
+
 @pytest.mark.parametrize(
     "path", [metrics_path("BTC-USDT", HOUR), metrics_path(KEY, HOUR.plus(1)), "metrics/a", "x"]
 )
