@@ -132,8 +132,11 @@ def classify(candles: Candles, config: RegimeConfig) -> Classes:
     found, values = indicator_columns(candles, metrics, beside=False, out=memory), memory[: len(METRICS)]
     columns = (found.adx, found.efficiency_ratio, found.autocorrelation, found.half_life, found.slope)
     _expansion_column(found.bandwidth, metrics.median_bars, values[5])
-    for column, out in zip((*columns, values[5]), values, strict=True):  # compiled, they are the same memory
-        recorded_column(column, out)
+    if is_compiled():  # the columns lie in that memory, one behind the other
+        recorded_column(values.reshape(-1), values.reshape(-1))
+    else:
+        for column, out in zip((*columns, values[5]), values, strict=True):
+            recorded_column(column, out)
     told = trendiness_column(values, metrics)
     return Classes(values, told, classes_of(told, config.classic))
 
