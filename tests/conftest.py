@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,8 @@ import structlog
 from tests.logs import kept_logs
 
 _BESIDE = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+_MEASURED_CHILDREN = "COVERAGE_PROCESS_CONFIG"  # by which coverage tells started processes to measure
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +30,27 @@ def pytest_configure() -> None:
     *others, _ = structlog.get_config()["processors"]
     plainly = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*others, plainly])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure coverage by the tests of `make test` alone.
+
+    Those of the check tier are drills over what the others cover; measured they would take twice as long,
+    theirs and that of the processes that they start.
+    """
+    plugin = item.config.pluginmanager.get_plugin("_cov")
+    measured = None if plugin is None else plugin.cov_controller
+    if measured is None or item.get_closest_marker("check") is None:
+        return (yield)
+    measured.pause()
+    of_children = os.environ.pop(_MEASURED_CHILDREN, None)
+    try:
+        return (yield)
+    finally:
+        if of_children is not None:
+            os.environ[_MEASURED_CHILDREN] = of_children
+        measured.resume()
 
 
 @pytest.fixture(autouse=True)
