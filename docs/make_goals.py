@@ -13,6 +13,13 @@ DOCS = Path(__file__).resolve().parent
 EVIDENCE = DOCS / "evidence"
 TARGET = EVIDENCE / "goals.md"
 EXITS = (0.80, 0.30)  # warned in time, and false
+MEASURED = {  # the same peers on the machine that the goals in ms and us were set on
+    ("six indicators, 1,000,000 candles", "TA-Lib composed"): 48,
+    ("six indicators, 1,000,000 candles", "pandas-ta-classic"): 777,
+    ("10,000 files: commit alone", "GitPython index.add + commit"): 474,
+    ("50,000 files: commit alone", "GitPython index.add + commit"): 2006,
+    ("kernel, each set of a sweep", "vectorbt sweep"): 158,
+}
 
 HEAD = """# The goals and how far they are
 
@@ -21,6 +28,15 @@ each page says by which command and when it was measured. A ratio counts only be
 
 | page | what | ours | peer or limit | its figure | goal | |
 | --- | --- | --- | --- | --- | --- | --- |
+"""
+PACE_HEAD = """
+## The pace of the machine
+
+Goals in ms and us were set on another machine of two cores. What the same peers took there and here says how
+much of a miss is the machine's; no goal above is judged by it.
+
+| page | what | peer | there | here | times as long |
+| --- | --- | --- | --- | --- | --- |
 """
 EXIT_HEAD = f"""
 ## Exits
@@ -36,22 +52,42 @@ All hours, frozen grids.
 
 def page() -> str:
     """Return the whole page."""
-    rows = [row for source in sorted(EVIDENCE.glob("bench*.md")) for row in goals_of(source)]
-    return HEAD + "\n".join(rows) + "\n" + EXIT_HEAD + "\n".join(exits()) + "\n"
+    sources = sorted(EVIDENCE.glob("bench*.md"))
+    goals = "\n".join(row for source in sources for row in goals_of(source))
+    pace = "\n".join(row for source in sources for row in pace_of(source))
+    return HEAD + goals + "\n" + PACE_HEAD + pace + "\n" + EXIT_HEAD + "\n".join(exits()) + "\n"
+
+
+def rows_of(source: Path) -> Iterator[list[str]]:
+    """Yield the cells of each figure of a page of benches: what, ours, peer, its figure, ratio, goals."""
+    for line in source.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("|") and len(cells) == 6:
+            yield cells
 
 
 def goals_of(source: Path) -> Iterator[str]:
     """Yield a row for each goal of a page of benches."""
-    for line in source.read_text().splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if not line.startswith("|") or len(cells) != 6 or ":" not in cells[5]:
-            continue
-        what, ours, peer, figure, _, goals = cells
+    for what, ours, peer, figure, _, goals in rows_of(source):
         for goal in goals.split("; "):
             said, _, verdict = goal.rpartition(": ")
             if verdict in ("met", "MISSED"):
-                link = f"[{source.stem}]({source.name})"
-                yield f"| {link} | {what} | {ours} | {peer} | {figure} | {said} | {verdict} |"
+                yield f"| {link_to(source)} | {what} | {ours} | {peer} | {figure} | {said} | {verdict} |"
+
+
+def pace_of(source: Path) -> Iterator[str]:
+    """Yield a row for each peer of a page that was timed on the goals' machine too."""
+    for what, _, peer, figure, _, _ in rows_of(source):
+        name = peer.removeprefix("peer: ")
+        if there := MEASURED.get((what, name)):
+            here, unit = figure.split(" ")
+            longer = float(here.replace(",", "")) / there
+            yield f"| {link_to(source)} | {what} | {name} | {there:,} {unit} | {figure} | {longer:.2f} |"
+
+
+def link_to(source: Path) -> str:
+    """Return the link that a row names its page by."""
+    return f"[{source.stem}]({source.name})"
 
 
 def exits() -> Iterator[str]:
