@@ -260,12 +260,13 @@ class _Asked:
     def tell_missing(self) -> None:
         """Say on stderr what of the asked span is not recorded: an empty answer about it is no finding."""
         series = self.history.standing(self.key, self.timeframe)
+        missing = []
         if BEGINNING < self.start_ts < series.start_ts:
-            print(
-                f"regimed: {self.key} {self.timeframe.value} is recorded from {time_of(series.start_ts)} on;"
-                " nothing is known of the time before",
-                file=sys.stderr,
-            )
+            missing.append(f"from {time_of(series.start_ts)} on; nothing is known of the time before")
+        if series.end_ts < self.end_ts < END:
+            missing.append(f"to {time_of(series.end_ts)}; nothing is known of the time after")
+        for span in missing:
+            print(f"regimed: {self.key} {self.timeframe.value} is recorded {span}", file=sys.stderr)
 
     def tell(self) -> None:
         """Say on stderr what was computed, and how that is saved next time."""

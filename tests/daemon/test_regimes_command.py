@@ -6,6 +6,7 @@ import builtins
 import csv
 import io
 import json
+import re
 import shutil
 
 import pytest
@@ -125,6 +126,8 @@ def test_what_was_computed_of_stats_and_periods_is_said(root):
     assert ask(root, ETH, "1h", "--periods", "--until", "2024-02-01").err == ""
     before = ask(root, ETH, "1h", "--since", "2023-01-01", "--until", "2023-02-01")
     assert "ETH-USDT 1h is recorded from 2024-01-01T00:00:00Z on" in before.err
+    after = ask(root, ETH, "1h", "--since", "2031-01-01", "--until", "2031-02-01")
+    assert re.search(r"ETH-USDT 1h is recorded to 2024-\S+Z; nothing is known of the time after", after.err)
     five = ask(root, ETH, "5m", "--limit", "1")
     assert "5m is never stored" in five.err and STORED_HINT not in five.err
 
