@@ -50,14 +50,18 @@ def make_folder(folder: Path, root: Path) -> None:
     sync_folder(folder.parent)
 
 
-def remove(path: Path) -> None:
-    """Remove a file if it is there, and sync its folder."""
-    reach("writer.before_remove")
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
-    sync_folder(path.parent)
+def remove(*paths: Path) -> None:
+    """Remove files that are there, and sync each folder once."""
+    folders: dict[Path, None] = {}
+    for path in paths:
+        reach("writer.before_remove")
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            continue
+        folders[path.parent] = None
+    for folder in folders:
+        sync_folder(folder)
 
 
 def replace_synced(path: Path, data: bytes, temporary: Path) -> None:

@@ -65,8 +65,8 @@ class Intents:
         data = intent.model_dump_json().encode()
         disk.replace_synced(self._path(intent.number), data, self.folder / f"{intent.number}.json.tmp")
 
-    def remove(self, number: int) -> None:
-        disk.remove(self._path(number))
+    def remove(self, *numbers: int) -> None:
+        disk.remove(*(self._path(number) for number in numbers))
 
     def temporary(self, number: int, place: int) -> Path:
         """Return where the new bytes of the file number `place` of an intent wait."""
@@ -94,8 +94,7 @@ class Intents:
     def clear_temporaries(self) -> None:
         """Remove bytes that wait for no rename; call when every intent is finished or undone."""
         for folder, pattern in ((self.incoming, "*.part"), (self.folder, "*.tmp")):
-            for entry in folder.glob(pattern):
-                disk.remove(entry)
+            disk.remove(*folder.glob(pattern))
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number}.json"

@@ -332,8 +332,8 @@ class Writer:
             name = names[place] if place is not None else ""
             committed |= dict.fromkeys((entry.intent.number for entry in group), name)
         try:
+            self._intents.remove(*committed)
             for number in committed:
-                self._intents.remove(number)
                 del self._waiting[number]
         except OSError:
             self._unsettled = True  # the next call finds them in the history and removes them
