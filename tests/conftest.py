@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import structlog
+from coverage import Coverage
 
 from tests.logs import kept_logs
 
 _BESIDE = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
-
-_MEASURED_CHILDREN = "COVERAGE_PROCESS_CONFIG"  # by which coverage tells started processes to measure
+_MEASURED_CHILDREN = "COVERAGE_PROCESS"  # by these variables coverage tells started processes to measure
 
 
 @pytest.fixture(scope="session")
@@ -39,18 +39,21 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     Those of the check tier are drills over what the others cover; measured they would take twice as long,
     theirs and that of the processes that they start.
     """
-    plugin = item.config.pluginmanager.get_plugin("_cov")
-    measured = None if plugin is None else plugin.cov_controller
-    if measured is None or item.get_closest_marker("check") is None:
+    if item.get_closest_marker("check") is None:
         return (yield)
-    measured.pause()
-    of_children = os.environ.pop(_MEASURED_CHILDREN, None)
+    stopped = []
+    while (
+        measured := Coverage.current()
+    ) is not None:  # a worker is measured as a process, then by its plugin
+        measured.stop()
+        stopped.append(measured)
+    told = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_MEASURED_CHILDREN)}
     try:
         return (yield)
     finally:
-        if of_children is not None:
-            os.environ[_MEASURED_CHILDREN] = of_children
-        measured.resume()
+        os.environ.update(told)
+        for measured in reversed(stopped):
+            measured.start()
 
 
 @pytest.fixture(autouse=True)
