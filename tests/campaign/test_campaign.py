@@ -36,7 +36,6 @@ def run(module: str, *arguments: str, seconds: float) -> subprocess.CompletedPro
 
 
 @pytest.mark.check
-@pytest.mark.no_cover
 @pytest.mark.timeout(600)
 def test_a_short_campaign_finds_nothing(tmp_path):
     """Deaths, failing calls, damage, clocks and daemons, within a minute, seeded; nothing is lost."""
@@ -57,7 +56,6 @@ def found_without() -> dict[str, dict[str, list[str]]]:
 
 
 @pytest.mark.check
-@pytest.mark.no_cover
 @pytest.mark.timeout(1600)
 @pytest.mark.parametrize("name", PROTECTIONS)
 def test_the_model_check_finds_what_a_protection_prevents(found_without, name):

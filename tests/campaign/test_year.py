@@ -12,7 +12,6 @@ HOURS = int(os.environ.get("REGIMED_YEAR_H", "480"))
 
 
 @pytest.mark.check
-@pytest.mark.no_cover
 @pytest.mark.timeout(900)
 def test_a_daemon_killed_on_a_year_of_hours_is_ready_again_within_a_minute(tmp_path):
     """Kill -9 between two renames of an hour's files: the next start is ready in 60 s, no hour lost."""

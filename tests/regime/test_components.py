@@ -336,7 +336,6 @@ def test_one_bar_at_a_time_gives_the_bits_of_all_at_once(recorded_data: Path):
 
 
 @pytest.mark.check
-@pytest.mark.no_cover  # no line that others do not reach
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("name", "scale"), RECORDED if EVERY_SERIES else RECORDED[:2])
 @pytest.mark.parametrize("timeframe", [Timeframe.M15, Timeframe.H1, Timeframe.H4], ids=lambda t: t.value)

@@ -125,7 +125,6 @@ def test_around_a_new_anchor_a_recorded_range_is_the_fold_of_its_hours(
 
 
 @pytest.mark.check
-@pytest.mark.no_cover  # no line that others do not reach
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("name", "scale"), RECORDED if EVERY_SERIES else RECORDED[:1])
 def test_every_recorded_range_is_the_fold_of_its_hours(recorded_data: Path, name: str, scale: int):
