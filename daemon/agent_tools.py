@@ -254,8 +254,8 @@ TOOLS = (
         "Tell how strategies fared in the 24 hours after each recorded hour of a market, by the simplified"
         " regime and by the verdict of the hour they start in: mean net value in bps of what was put in,"
         " its 95 % interval, share positive, hours. Simulated now on recorded hours: the standard grid with"
-        " fees, the same grid on the mirrored path (chance), holding. The operator's own backtests lie"
-        " outside the repository and are not read here (`regimed compare --backtest RESULT` does);"
+        " fees, the same grid on the mirrored path (chance), holding. What the operator's own backtests"
+        " wrote is not read here (`regimed compare --backtest RESULT` does);"
         " `simulated` and `is_not` in the answer say what the figures are and are not: quote them along.",
         CompareBacktests,
         AgentAnswers.compare_backtests,

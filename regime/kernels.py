@@ -130,11 +130,11 @@ def classify(candles: Candles, config: RegimeConfig) -> Classes:
     metrics = config.metrics
     memory = np.empty((7, candles.close.shape[0]))
     found, values = indicator_columns(candles, metrics, beside=False, out=memory), memory[: len(METRICS)]
-    columns = (found.adx, found.efficiency_ratio, found.autocorrelation, found.half_life, found.slope)
     _expansion_column(found.bandwidth, metrics.median_bars, values[5])
     if is_compiled():  # the columns lie in that memory, one behind the other
         recorded_column(values.reshape(-1), values.reshape(-1))
     else:
+        columns = (found.adx, found.efficiency_ratio, found.autocorrelation, found.half_life, found.slope)
         for column, out in zip((*columns, values[5]), values, strict=True):
             recorded_column(column, out)
     told = trendiness_column(values, metrics)

@@ -38,7 +38,7 @@ from store.snapshots import decode_snapshot
 FOREVER = micros(datetime.max.replace(tzinfo=Hour(0).opens_at.tzinfo))
 _SLACK_HOURS = 7 * 24  # hours that left the span are dropped a week at a time
 _HOURS_KEPT = 8
-_FILES_AT_ONCE = 256  # decoded side by side: more gains nothing and holds more
+_FILES_AT_ONCE = 256  # decoded side by side; their bytes are held for as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -510,9 +510,8 @@ class SnapshotReader:
                 return None
             path = name.path
             if path not in market.collected:
-                market.collected[path] = min(
-                    (hour.collected for hour in self._read_hours([name])), default=FOREVER
-                )
+                found = self._read_hours([name])
+                market.collected[path] = found[0].collected if found else FOREVER
             if market.collected[path] <= span.known:
                 return name.hour.index
         return None

@@ -36,15 +36,13 @@ def pytest_configure() -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Measure coverage by the tests of `make test` alone.
 
-    Those of the check tier are drills over what the others cover; measured they would take twice as long,
-    theirs and that of the processes that they start.
+    Those of the check tier are drills over what the others cover: neither they nor the processes that they
+    start are slowed by the tracer.
     """
     if item.get_closest_marker("check") is None:
         return (yield)
-    stopped = []
-    while (
-        measured := Coverage.current()
-    ) is not None:  # a worker is measured as a process, then by its plugin
+    stopped = []  # of a worker several: as a process that was started, and by pytest-cov
+    while (measured := Coverage.current()) is not None:
         measured.stop()
         stopped.append(measured)
     told = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_MEASURED_CHILDREN)}

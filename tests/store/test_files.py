@@ -36,7 +36,15 @@ from store.paths import (
 from store.records import analysis_of, decode_metrics, encode_metrics, metrics_file
 from store.seal import sealed
 from store.snapshots import decode_snapshot, encode_snapshot
-from tests.store.samples import FIRST, KEY, NOON, analysis, coarse_of, hour_snapshot, minutes_of
+from tests.store.samples import (
+    FIRST,
+    KEY,
+    NOON,
+    analysis,
+    coarse_of,
+    hour_snapshot,
+    minutes_of,
+)
 
 HOUR = FIRST.plus(14)
 NAME = SnapshotName(KEY, HOUR, None)
@@ -221,6 +229,19 @@ def test_figures_at_the_edge_of_64_bits_are_summed_exactly(field, value):
             decode(data, NAME.path, NAME)
         said.append(str(caught.value))
     assert said[0] == said[1]
+
+
+def test_a_sum_that_wraps_round_to_the_summary_is_refused():
+    """Volumes too large by 2**64 in all: 64 bits alone would not see it."""
+
+    def wrap(content):
+        volume = content["minutes"]["volume"]
+        volume[7] += volume[5] + volume[6] + 2
+        volume[5] = volume[6] = 2**63 - 1
+
+    for decode in (decode_snapshot, decode_columns):
+        with pytest.raises(DataInvalid, match="volume"):
+            decode(resealed(wrap), NAME.path, NAME)
 
 
 @pytest.mark.parametrize("no_trade", [[1.0], [True], ["a"], "ab", [3, 3], [60], [-1], [None]])
